@@ -173,6 +173,7 @@ if TYPE_CHECKING:
     from supervisor.config.validation import nearest as nearest
     from supervisor.engine.doctor import Finding as Finding
     from supervisor.engine.doctor import examine as examine
+    from supervisor.engine.expected import expect_rows as expect_rows
     from supervisor.engine.interpreter import pace_interpreter as pace_interpreter
     from supervisor.engine.supervisor import Supervisor as Supervisor
     from supervisor.files.private import make_private_dir as make_private_dir

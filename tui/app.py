@@ -23,7 +23,18 @@ from textual.widgets import Input
 from textual.widgets._toast import ToastRack
 from textual.worker import Worker
 
-from supervisor import ActionTaken, BullpenError, Engine, Event, InstanceState, Offer, Question, SessionKey, clean
+from supervisor import (
+    ActionTaken,
+    BullpenError,
+    Engine,
+    Event,
+    InstanceState,
+    Offer,
+    Question,
+    SessionKey,
+    Snapshot,
+    clean,
+)
 from tui.engine_link.bridge import Bridge
 from tui.engine_link.newest import Newest
 from tui.engine_link.verb_queue import VerbQueue
@@ -90,12 +101,13 @@ class BullpenApp(App[int]):
         drafts: DraftFile | None = None,
         notices: bool = False,
         attached_to: str = "",
+        expected: Snapshot | None = None,
     ) -> None:
         """`clock` gives the Unix time that ages are counted from. `copies` takes what is copied, for terminals that
         ignore it. `kept` is where theme, sort and filter are remembered; without, every start begins with the default
         ones. `drafts` is where unsent messages are kept. With `notices`, bell, desktop notice and the terminal's title
         tell of new questions. `attached_to` names the bullpen, where the engine runs in another process: then leaving
-        ends nothing."""
+        ends nothing. `expected` is shown at once; `take_over` is awaited when the engine is open."""
         super().__init__(driver_class=driver_class)
         self.title = title
         self._attached_to = attached_to
@@ -112,10 +124,10 @@ class BullpenApp(App[int]):
         self._states_before: dict[str, InstanceState] = {}
         """Of the instances when that drain began."""
         self.painted = anyio.Event()
-        """The first frame with what the engine has is on the screen."""
+        """The first frame is on the screen."""
         self.inputs = InputQueue(self, self._release)
         self.verbs = VerbQueue(self)
-        self.bridge = Bridge(engine)
+        self.bridge = Bridge(engine, expected)
         self._limits: Newest[None, None] = Newest(self, lambda _: self.bridge.refresh_limits(), lambda *_: None)
         self.operations = Operations(engine)
         self._chats: ChatScreen | None = None
@@ -197,12 +209,13 @@ class BullpenApp(App[int]):
 
     async def on_load(self) -> None:
         """The terminal is not the screen's yet: an engine that is out of reach is a line below the command."""
-        # The one time that the screen waits for the engine: before the first rows there is nothing to be shown.
-        try:
-            await self.bridge.open()
-        except BullpenError as error:
-            self.exit(return_code=1, message=Content(str(error)))
-            return
+        if not self.bridge.has_rows:
+            # The one time that the screen waits for the engine: before there are rows nothing can be shown.
+            try:
+                await self.bridge.open()
+            except BullpenError as error:
+                self.exit(return_code=1, message=Content(str(error)))
+                return
         self._dashboard = DashboardScreen(self.bridge, self.operations, self._clock, self._remembered)
 
     def get_default_screen(self) -> Screen[Any]:
@@ -222,13 +235,21 @@ class BullpenApp(App[int]):
     def on_mount(self) -> None:
         if self._dashboard is None:
             return
-        self._limits.want(None)
+        if self.bridge.is_open:
+            self._limits.want(None)
         self._dashboard.call_after_refresh(self.painted.set)
         if self._mistake:
             self.notify(self._mistake, severity="warning", timeout=10, markup=False)
         self.set_interval(FLUSH_SECONDS, self.flush)
         self.set_interval(REMEMBER_SECONDS, self._remember)
         self.set_interval(REMEMBER_SECONDS, self._keep_drafts)
+
+    async def take_over(self) -> None:
+        """The engine is open: its rows take the place of those that were expected."""
+        await self.bridge.open()
+        if self._dashboard is not None and not self.is_leaving:
+            self._dashboard.record(self.bridge.past, is_past=True)
+            self.flush()
 
     def prepare_help(self) -> None:
         """Mounts the list of keys behind what is shown, with its styles: that need not wait for the first `?`."""

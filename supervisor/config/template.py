@@ -38,6 +38,11 @@ MAX_WAIT = 30.0
 TURN_TIMEOUTS = {Archetype.TOOL: 300.0, Archetype.EMPLOYEE: 600.0, Archetype.SERVICE: None}
 """Seconds a turn may run unless told otherwise; None is for as long as it takes (S1.28)."""
 
+NOT_STARTED = "not started"
+"""The note of an instance whose template says `autoStart: false`, until it is started."""
+RESUME_STARTS = "starts it"
+"""What `resume` does to it then (`InstanceRow.resume_does`)."""
+
 _COMMANDS = {"Bash", "PowerShell", "Monitor", "REPL", "Workflow"}
 """Tools that run commands or code."""
 
@@ -242,6 +247,11 @@ class Template(FrontMatter):
     def client_limit(self) -> int:
         """Clients there may be at most."""
         return self.pool.max_clients or self.concurrency.max_sessions
+
+    @property
+    def clients_beyond_turns(self) -> int:
+        """Clients there may be beside those of as many turns as may run."""
+        return max(0, self.client_limit - self.concurrency.max_sessions)
 
     @property
     def spares_wanted(self) -> int:

@@ -350,20 +350,6 @@ class Runtime:
         self.view.door = words
         self._feed.touch_host()
 
-    def hold_starts(self) -> Callable[[], None]:
-        """No process of a client is started until what this returns is called: starting them, and all that is imported
-        for the first of them, would be in the way of whatever is more urgent now."""
-        starts = self._host.starts
-        holders = [object() for _ in range(int(starts.total_tokens))]
-        for holder in holders:
-            starts.acquire_on_behalf_of_nowait(holder)
-
-        def release() -> None:
-            while holders:
-                starts.release_on_behalf_of(holders.pop())
-
-        return release
-
     def hurry(self) -> None:
         """Shortens the end of every process, once `stop` or a cancel has begun it. The first call: all are told to end
         (TERM) at once, no interrupt and no disconnect is waited for. The second: all are killed at once. Nothing else

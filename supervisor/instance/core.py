@@ -15,6 +15,7 @@ from supervisor.api.turns import Offer
 from supervisor.clock import Clock
 from supervisor.config.providers import HOST
 from supervisor.config.restrictions import describe_walls
+from supervisor.config.template import NOT_STARTED, RESUME_STARTS
 from supervisor.config.templates import Template
 from supervisor.instance.shared import HostContext
 from supervisor.process.connection import Connector
@@ -30,9 +31,6 @@ SAMPLES = 100
 """Turns, or starts of clients, that medians are taken from."""
 TREND = 60
 """Seconds of the trend of waiting turns."""
-NOT_STARTED = "not started"
-"""The note of an instance whose template says `autoStart: false`, until it is started."""
-
 MOST_VARIANTS = 64
 """Combinations of provider and model that are kept compiled."""
 
@@ -212,7 +210,7 @@ class InstanceCore:
         """See `InstanceRow.resume_does`."""
         if self.state not in (InstanceState.DRAINED, InstanceState.STOPPED) or self.is_removed:
             return ""
-        return "starts it" if self.note == NOT_STARTED else "opens it again"
+        return RESUME_STARTS if self.note == NOT_STARTED else "opens it again"
 
     @property
     def max_sessions(self) -> int:

@@ -97,7 +97,7 @@ class HostContext:
         sleeps = self.hands_back and template.pool.dormant_after is not None
         if template.pool.max_clients is None and template.archetype is Archetype.SERVICE and sleeps:
             return ClientLimit(least=self.settings.max_agents)
-        return ClientLimit(extra=max(0, template.client_limit - template.concurrency.max_sessions))
+        return ClientLimit(extra=template.clients_beyond_turns)
 
     def limit_clients(self, template: Template) -> int:
         """Clients that an instance may have at most; a template may say fewer than its turns."""

@@ -164,6 +164,31 @@ def test_an_engine_failure_restores_the_terminal_and_says_what_happened(argument
     assert find_clients(tmp_path) == []
 
 
+def test_what_keeps_the_engine_from_being_opened_is_a_line_below_the_command(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    """R2: the screen is there before the engine; what is wrong is told when the terminal is the shell's again."""
+    with run_bullpen(arguments) as first:
+        first.until(lambda: "REHEARSAL" in first.text and "opening …" not in first.text, "open engine")
+        with run_bullpen(arguments) as second:
+            assert second.wait() == 2
+            second.assert_sane()
+            said = second.written.decode()
+            assert f"is in use by bullpen pid {first.process.pid}" in said
+            assert said.rfind("is in use by") > said.rfind("\x1b[?1049l"), "below the command, not on the dashboard"
+        first.press(CTRL_Q)
+        assert first.wait() == 0
+    journal = next((tmp_path / "state").rglob("journal.db"))
+    journal.write_bytes(b"no database" * 1000)
+    with run_bullpen(arguments) as third:
+        assert third.wait() == 2
+        third.assert_sane()
+        said = third.written.decode()
+        assert "journal.db" in said[said.rfind("\x1b[?1049l") :]
+        assert "Traceback" not in said
+    assert find_clients(tmp_path) == []
+
+
 @pytest.mark.parametrize(("columns", "lines"), [(80, 24), (200, 50)])
 def test_it_opens_at_any_size(arguments: list[str], columns: int, lines: int) -> None:
     with run_bullpen(arguments, columns=columns, lines=lines) as terminal:

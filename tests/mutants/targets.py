@@ -57,7 +57,6 @@ _REST = (
     "tests/engine/test_prompt_written_at_once.py",
     "tests/engine/test_verbs_take_effect_at_once.py",
     "tests/engine/test_requests_by_name.py",
-    "tests/engine/test_held_starts.py",
     "tests/engine/test_cancelled_starts.py",
     "tests/engine/test_interrupted_offers.py",
     "tests/engine/test_internal_errors.py",

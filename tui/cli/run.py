@@ -6,7 +6,6 @@ process; then the failure is told and the exit code set.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -15,19 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
-from anyio.abc import TaskStatus
 
 from supervisor import bare_host, import_late, show_name
-from tui.cli.ending import GentleEnd
+from tui.cli.embedded_engine import EmbeddedEngine
 from tui.cli.exit_codes import INTERNAL_ERROR
 from tui.cli.output import tell
 from tui.cli.signals import SIGNALS
+from tui.engine_link.opening_engine import OpeningEngine
 
 if TYPE_CHECKING:
     from supervisor import Loaded, Settings, Supervisor, Template
-
-_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -45,24 +41,32 @@ async def prepare(
     `is_live` it follows the folder of templates."""
     from supervisor import Supervisor
 
-    make = partial(Supervisor, templates, keeps_queue=keeps_queue, name=name, left_out=left_out, is_live=is_live)
+    own, endpoint = _settings_of_run(settings), _name_endpoint(settings)
+    make = partial(
+        Supervisor,
+        templates,
+        own,
+        keeps_queue=keeps_queue,
+        name=name,
+        left_out=left_out,
+        is_live=is_live,
+        endpoint=endpoint,
+    )
     if not settings.rehearsal:
-        yield make(settings, endpoint=_name_endpoint())
+        yield make()
         return
     from supervisor import Rehearsal
 
-    settings = settings.model_copy(update={"state_dir": settings.run_dir})
     async with Rehearsal(pace=pace, keep=0) as rehearsal:
-        environment = rehearsal.environment(settings.state_dir / "claude")
-        yield make(settings, environment=environment, endpoint="rehearsal")
+        yield make(environment=rehearsal.environment(own.state_dir / "claude"))
 
 
 async def run_dashboard(
     loaded: Loaded, settings: Settings, *, with_callers: bool = False, with_stand_in: bool = False
 ) -> int:
     """Runs until the operator leaves, with simulated callers and a stand-in who answers for the operator if so wanted.
-    Returns the exit code; the terminal is as it was before."""
-    from supervisor import BullpenError, pace_interpreter
+    Returns the exit code; the terminal is as it was before. Raises what kept the engine from being opened."""
+    from supervisor import BullpenError, expect_rows, pace_interpreter
     from tui.app import BullpenApp
     from tui.cli.open_door import keep_door_open
     from tui.kept.drafts import DraftFile
@@ -70,89 +74,85 @@ async def run_dashboard(
     from tui.terminal.clipboard import CopyFile
     from tui.terminal.driver import SafeDriver
 
-    opening = prepare(
-        loaded.templates, settings, name="the dashboard", keeps_queue=True, left_out=loaded.left_out, is_live=True
+    stand_for = OpeningEngine()
+    app = BullpenApp(
+        stand_for.as_engine,
+        rehearsal=settings.rehearsal,
+        driver_class=SafeDriver,
+        copies=CopyFile(settings.state_dir / "copied.txt"),
+        kept=PreferenceFile(settings.state_dir),
+        drafts=DraftFile(settings.run_dir),  # sessions of a rehearsal have the names of others
+        notices=settings.notices,
+        expected=expect_rows(
+            loaded.templates, _settings_of_run(settings), endpoint=_name_endpoint(settings), left_out=loaded.left_out
+        ),
     )
-    async with opening as supervisor:
-        copies, kept = CopyFile(settings.state_dir / "copied.txt"), PreferenceFile(settings.state_dir)
-        drafts = DraftFile(settings.run_dir)  # sessions of a rehearsal have the names of others
-        app = BullpenApp(
-            supervisor,
-            rehearsal=settings.rehearsal,
-            driver_class=SafeDriver,
-            copies=copies,
-            kept=kept,
-            drafts=drafts,
-            notices=settings.notices,
-        )
-        failures: list[BaseException] = []
+    engine = EmbeddedEngine(
+        partial(
+            prepare,
+            loaded.templates,
+            settings,
+            name="the dashboard",
+            keeps_queue=True,
+            left_out=loaded.left_out,
+            is_live=True,
+        ),
+        on_failure=lambda: app.exit(return_code=INTERNAL_ERROR),
+    )
+    has_left, is_stopped = anyio.Event(), anyio.Event()
 
-        async def run_engine(*, task_status: TaskStatus[None]) -> None:
-            try:
-                await supervisor.run(task_status=task_status)
-            except BullpenError:
-                raise  # before anything was started: one line, no screen
-            except Exception as error:
-                _log.critical("the engine failed", exc_info=error)
-                failures.append(error)
-                app.exit(return_code=INTERNAL_ERROR)
+    async def begin_work(supervisor: Supervisor) -> None:
+        stand_for.arrive(supervisor)
+        await app.take_over()
+        # Conversations are imported now: nothing of them is in the first frame.
+        await import_late("tui.screens.chat.chat")
+        pace_interpreter()
+        app.call_later(app.prepare_help)
+        group.start_soon(keep_door_open, supervisor, settings, stop, tell_of_the_door)
+        if with_callers:
+            from supervisor import play
 
-        start, ending, is_stopped = anyio.CancelScope(), GentleEnd(supervisor), anyio.Event()
-        release_starts = supervisor.hold_starts()
+            group.start_soon(play, supervisor)
+        if with_stand_in:
+            from supervisor import stand_in
 
-        async def begin_work() -> None:
-            # What the first client needs is imported in a thread, for as long as the first frame takes by itself.
-            await app.painted.wait()
-            # Conversations are imported now: nothing of them is in that frame.
-            await import_late("tui.screens.chat.chat")
-            pace_interpreter()
-            app.call_later(app.prepare_help)
-            release_starts()
-            group.start_soon(keep_door_open, supervisor, settings, stop, tell_of_the_door)
-            if with_callers:
-                from supervisor import play
+            group.start_soon(stand_in, supervisor)
 
-                group.start_soon(play, supervisor)
-            if with_stand_in:
-                from supervisor import stand_in
+    def tell_of_the_door(line: str, is_bad: bool) -> None:
+        app.notify(line, severity="error" if is_bad else "information", timeout=30, markup=False)
 
-                group.start_soon(stand_in, supervisor)
+    def leave() -> None:
+        if is_stopped.is_set():
+            hurry()
+        app.exit(return_code=SIGNALS.exit_code or 0)
+        has_left.set()
 
-        def tell_of_the_door(line: str, is_bad: bool) -> None:
-            app.notify(line, severity="error" if is_bad else "information", timeout=30, markup=False)
+    def hurry() -> None:
+        engine.hurry(is_gentle=is_stopped.is_set())
 
-        def leave() -> None:
-            if is_stopped.is_set():
-                ending.hurry()
-            app.exit(return_code=SIGNALS.exit_code or 0)
-            start.cancel()
+    def stop() -> None:
+        """Asked for through the door."""
+        leave()
+        is_stopped.set()
 
-        def hurry() -> None:
-            (ending if is_stopped.is_set() else supervisor).hurry()
-
-        def stop() -> None:
-            """Asked for through the door."""
-            leave()
-            is_stopped.set()
-
-        async with SIGNALS.heeded(leave, hurry), anyio.create_task_group() as group:
-            with start:
-                await group.start(run_engine)
-            try:
-                if not start.cancel_called:
-                    group.start_soon(begin_work)
-                    await app.run_async()
-            finally:
-                with anyio.CancelScope(shield=True):
-                    if is_stopped.is_set() and not failures:
-                        tell("asked to stop: what runs may end first; ctrl+c ends it now")
-                        await ending.let_end(tell)
-                    await _say_goodbye(supervisor)
-                    if not start.cancelled_caught:  # else the engine has ended, or never run
-                        await supervisor.stop()
-                group.cancel_scope.cancel()
-    if failures:
-        tell(f"the engine failed: {failures[0]!r}")
+    async with SIGNALS.heeded(leave, hurry), anyio.create_task_group() as group:
+        group.start_soon(engine.run, app.painted, begin_work)
+        try:
+            if not has_left.is_set():
+                await app.run_async()
+        finally:
+            with anyio.CancelScope(shield=True):
+                if is_stopped.is_set():
+                    tell("asked to stop: what runs may end first; ctrl+c ends it now")
+                    await engine.let_end(tell)
+                if engine.opened is not None:
+                    await _say_goodbye(engine.opened)
+                await engine.stop()
+            group.cancel_scope.cancel()
+    if isinstance(engine.failure, BullpenError):
+        raise engine.failure
+    if engine.failure is not None:
+        tell(f"the engine failed: {engine.failure!r}")
         tell(f"the details are in {show_name(settings.state_dir / 'logs' / 'bullpen.log')}")
     return app.return_code or 0
 
@@ -163,7 +163,14 @@ async def _say_goodbye(supervisor: Supervisor) -> None:
         tell(f"ending {clients} client{'s' if clients > 1 else ''} …")
 
 
-def _name_endpoint() -> str:
-    """The host that prompts go to, as the header shows it; never the user or password of the address."""
+def _settings_of_run(settings: Settings) -> Settings:
+    """A rehearsal keeps what it does beside what the real agents did."""
+    return settings.model_copy(update={"state_dir": settings.run_dir}) if settings.rehearsal else settings
+
+
+def _name_endpoint(settings: Settings) -> str:
+    """What the header shows: `rehearsal`, or the host that prompts go to; never the user or password of its address."""
+    if settings.rehearsal:
+        return "rehearsal"
     base = os.environ.get("ANTHROPIC_BASE_URL", "")
     return bare_host(base) if base else "api.anthropic.com"

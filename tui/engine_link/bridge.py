@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from supervisor import (
+    Changes,
     ClientRow,
     Engine,
     Event,
@@ -67,13 +68,14 @@ class Work(NamedTuple):
 
 class Bridge:
     """The engine's rows as plain dictionaries, brought up to date by `refresh`. It has no timer of its own. Before
-    `open` it knows of nothing."""
+    `open` it knows what was expected of the engine, if anything was."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, expected: Snapshot | None = None) -> None:
+        """`expected`: what is shown until the engine is open."""
         self._engine = engine
         self._feed: FeedReader | None = None
         self.host: HostRow
-        """There from `open` on."""
+        """There from `open` on, or from the beginning where rows are expected."""
         self.instances: dict[str, InstanceRow] = {}
         self.sessions: dict[SessionKey, SessionRow] = {}
         self.clients: dict[str, ClientRow] = {}
@@ -86,6 +88,21 @@ class Bridge:
         self.limits: dict[str, Mapping[str, str]] = {}
         """Every limit that can be changed, as people write its value, by instance; those of the host under the empty
         name. As they were when `refresh_limits` was awaited last."""
+        self._is_new = False
+        """No refresh has told yet that the engine's rows have taken the place of the expected ones."""
+        if expected is not None:
+            self._replace(expected)
+            self._is_new = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the rows are the engine's."""
+        return self._feed is not None
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether anything can be shown."""
+        return hasattr(self, "host")
 
     @property
     def trouble(self) -> str:
@@ -123,14 +140,30 @@ class Bridge:
         if self._feed is None:
             return Touched()
         changes = self._feed.take()
+        if self._is_new or changes.snapshot is not None:
+            self._is_new = False
+            self._merge(changes)
+            return Touched(everything=True, host=True, questions=True, offers=True, events=changes.events)
+        had_offers = dict(self.offers)
+        self._merge(changes)
+        return Touched(
+            host=changes.host is not None,
+            instances=changes.gone_instances.union(row.name for row in changes.instances),
+            sessions=changes.gone_sessions.union(row.key for row in changes.sessions),
+            clients=changes.gone_clients.union(row.id for row in changes.clients),
+            questions=changes.questions is not None,
+            offers=self.offers != had_offers,
+            events=changes.events,
+        )
+
+    def _merge(self, changes: Changes) -> None:
         if changes.snapshot is not None:
             self._replace(changes.snapshot)
-            return Touched(everything=True, host=True, questions=True, offers=True, events=changes.events)
+            return
         if changes.host is not None:
             self.host = changes.host
         for instance in changes.instances:
             self.instances[instance.name] = instance
-        had_offers = dict(self.offers)
         for session in changes.sessions:
             self.sessions[session.key] = session
             self._take_offer(session)
@@ -145,15 +178,6 @@ class Bridge:
             self.clients.pop(client_id, None)
         if changes.questions is not None:
             self.questions = {question.id: question for question in changes.questions}
-        return Touched(
-            host=changes.host is not None,
-            instances=changes.gone_instances.union(row.name for row in changes.instances),
-            sessions=changes.gone_sessions.union(row.key for row in changes.sessions),
-            clients=changes.gone_clients.union(row.id for row in changes.clients),
-            questions=changes.questions is not None,
-            offers=self.offers != had_offers,
-            events=changes.events,
-        )
 
     def work(self, instance: str | None = None) -> Work:
         """Numbers of what runs and waits in one instance, or in all."""

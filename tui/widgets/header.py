@@ -50,7 +50,7 @@ class StatusHeader(Static):
         super().__init__("", markup=False, name=name, id=id, classes=classes)
         self._line: Content | None = None
         """What is shown."""
-        self._facts: tuple[HostRow | None, Sequence[InstanceRow], float, bool, bool] | None = None
+        self._facts: tuple[HostRow | None, Sequence[InstanceRow], float, bool, bool, bool] | None = None
 
     def set(
         self,
@@ -60,10 +60,11 @@ class StatusHeader(Static):
         *,
         leaves: bool = False,
         is_cut_off: bool = False,
+        is_open: bool = True,
     ) -> None:
         """`now` in Unix seconds, shown as local time. `leaves`: the program ends when everything is drained.
-        `is_cut_off`: nothing arrives from the engine."""
-        self._facts = (host, instances, now, leaves, is_cut_off)
+        `is_cut_off`: nothing arrives from the engine. `is_open`: the engine is there."""
+        self._facts = (host, instances, now, leaves, is_cut_off, is_open)
         self._tell()
 
     def on_resize(self) -> None:
@@ -71,8 +72,8 @@ class StatusHeader(Static):
 
     def _tell(self) -> None:
         if self._facts is not None and self.size.width:
-            host, instances, now, leaves, cut = self._facts
-            line = compose_header(host, instances, now, self.size.width, leaves=leaves, is_cut_off=cut)
+            host, instances, now, leaves, cut, is_open = self._facts
+            line = compose_header(host, instances, now, self.size.width, leaves=leaves, is_cut_off=cut, is_open=is_open)
             if line != self._line:
                 self._line = line
                 self.update(line, layout=False)
@@ -95,11 +96,13 @@ def compose_header(
     *,
     leaves: bool = False,
     is_cut_off: bool = False,
+    is_open: bool = True,
 ) -> Content:
     """The line for a width in cells: badge and numbers on the left, memory and time on the right."""
     alarm = alarm_words(host, leaves=leaves, is_cut_off=is_cut_off)
     counts = _counts(instances, now, is_terse=bool(alarm) and width < ROOMY)
-    left = [_badge(host), *_alarm(alarm), *counts, *_left_out(host, instances)]
+    opening = [] if is_open else [Part(Content.styled("opening …", "bold $text-primary"))]
+    left = [_badge(host), *opening, *_alarm(alarm), *counts, *_left_out(host, instances)]
     clock = Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted")
     right = [*_today(host), *_warm(instances), *_memory(host), Part(clock, 6)]
     while len(_joined(left)) + len(_joined(right)) + 3 > width:

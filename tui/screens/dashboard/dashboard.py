@@ -108,7 +108,7 @@ class DashboardScreen(NavigationScreen):
         if self._is_leaving:
             return
         self.is_laid_out = True
-        self.log_of_events.add(self.bridge.past, is_past=True)
+        self.record(self.bridge.past, is_past=True)
         self.take_up(self._remembered)
         self.show_everything()
         if self._scope is not None:
@@ -136,9 +136,9 @@ class DashboardScreen(NavigationScreen):
         self.clients.show_things(row for row in bridge.clients.values() if self._is_in_scope(row.instance))
         self.tell()
 
-    def record(self, events: Iterable[Event]) -> None:
-        """Writes what happened into the log, also while another screen is in front."""
-        self.log_of_events.add(events)
+    def record(self, events: Iterable[Event], *, is_past: bool = False) -> None:
+        """Writes what happened into the log, also while another screen is in front. `is_past`: in an earlier run."""
+        self.log_of_events.add(events, is_past=is_past)
 
     def refresh_rows(self, touched: Touched) -> None:
         """Called by the app's flush timer: rebuilds what changed, and once a second what only grew older."""
@@ -212,6 +212,7 @@ class DashboardScreen(NavigationScreen):
             now,
             leaves=app_of(self).leaves_when_drained,
             is_cut_off=bool(bridge.trouble),
+            is_open=bridge.is_open,
         )
         whose = clean_cell(self._scope) if self._scope else "all instances"
         log = self.log_of_events

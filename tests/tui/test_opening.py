@@ -1,0 +1,320 @@
+"""The dashboard is there before its engine: what is shown, what keys do, and how either ends meanwhile."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from msgspec.structs import replace
+from textual.pilot import Pilot
+
+from supervisor import ActionTaken, BullpenError, Refused, Snapshot, StateInUse
+from tests.tui import stage
+from tests.tui.stage_engine import NOW, StageEngine
+from tests.tui.theatre import HandClock, screen_text, settle
+from tests.waiting import until
+from tui.app import BullpenApp
+from tui.cli import embedded_engine
+from tui.cli.embedded_engine import EmbeddedEngine
+from tui.engine_link.opening_engine import OpeningEngine
+from tui.screens.dashboard.dashboard import DashboardScreen
+
+pytestmark = pytest.mark.anyio
+
+
+async def expect() -> Snapshot:
+    """The names of its instances, and nothing that has happened."""
+    full = await stage.busy().snapshot()
+    idle = await stage.empty().snapshot()
+    return replace(full, instances=idle.instances, sessions=(), clients=(), questions=())
+
+
+@asynccontextmanager
+async def opening(
+    engine: StageEngine, size: tuple[int, int] = (120, 36)
+) -> AsyncIterator[tuple[BullpenApp, Pilot[Any], Callable[[], Awaitable[None]]]]:
+    """The app over rows that are expected, and what opens the engine behind it."""
+    stands_for = OpeningEngine()
+    app = BullpenApp(stands_for.as_engine, rehearsal=True, clock=HandClock(), expected=await expect())
+
+    async def arrive() -> None:
+        stands_for.arrive(engine)
+        await app.take_over()
+
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await pilot.pause()
+        yield app, pilot, arrive
+    assert app._exception is None
+
+
+async def test_the_first_frame_has_the_names_of_the_agents_and_says_that_it_opens() -> None:
+    engine = stage.busy()
+    async with opening(engine) as (app, pilot, arrive):
+        await until(app.painted.is_set)
+        text = screen_text(app)
+        assert "opening …" in text
+        assert all(row.name in text for row in (await stage.empty().snapshot()).instances)
+        assert not app.bridge.is_open
+        assert engine.calls == []
+
+        await arrive()
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "opening" not in text
+        assert app.bridge.sessions
+        assert all(one.user in text for one in app.bridge.sessions), "every session of the engine has its row"
+        await until(lambda: "helpdesk" in app.bridge.limits)
+
+
+async def test_a_verb_that_is_wanted_before_waits_for_the_engine() -> None:
+    engine = stage.busy()
+    async with opening(engine) as (app, pilot, arrive):
+        assert isinstance(app.screen, DashboardScreen)
+        app.screen.instances.focus()
+        await settle(app, pilot)
+        await pilot.press("p", "y")
+        await settle(app, pilot)
+        assert not app.verbs.is_idle
+        assert engine.calls == []
+        await arrive()
+        await app.verbs.idle()
+        assert [call[0] for call in engine.calls if call[0] in ("pause", "resume")] == ["pause"]
+
+
+async def test_what_earlier_runs_did_is_in_the_log_once() -> None:
+    engine = stage.busy()
+    engine.past_events = (ActionTaken(at=NOW - 60, instance="helpdesk", verb="pause"),)
+    async with opening(engine) as (app, pilot, arrive):
+        dashboard = app.screen
+        assert isinstance(dashboard, DashboardScreen)
+        assert dashboard.log_of_events.total_count == 0
+        await arrive()
+        await settle(app, pilot)
+        assert dashboard.log_of_events.total_count == 1
+
+
+async def test_a_screen_before_the_dashboard_is_kept_and_the_dashboard_has_the_rows_behind_it() -> None:
+    engine = stage.busy()
+    async with opening(engine) as (app, pilot, arrive):
+        await pilot.press("question_mark")
+        await settle(app, pilot)
+        await arrive()
+        await settle(app, pilot)
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert all(one.user in screen_text(app) for one in app.bridge.sessions)
+
+
+async def test_it_can_be_left_before_the_engine_is_there() -> None:
+    engine = stage.busy()
+    async with opening(engine) as (app, pilot, _):
+        await pilot.press("ctrl+q")
+        await until(lambda: app.is_leaving)
+        assert app.return_code == 0
+
+
+# The engine that stands for another
+
+
+async def test_verbs_reach_the_engine_in_the_order_in_which_they_were_called() -> None:
+    engine, stands_for = stage.busy(), OpeningEngine()
+    async with anyio.create_task_group() as group:
+        for name in ("pause", "drain", "resume"):
+            group.start_soon(getattr(stands_for.as_engine, name), "helpdesk")
+            await anyio.wait_all_tasks_blocked()
+        assert engine.calls == []
+        stands_for.arrive(engine)
+    assert [call[0] for call in engine.calls] == ["pause", "drain", "resume"]
+    assert stands_for.as_engine.pause == engine.pause, "later ones go straight to it"
+
+
+async def test_what_is_no_verb_is_no_verb_of_an_engine_that_is_being_opened() -> None:
+    assert getattr(OpeningEngine(), "trouble", "none") == "none"
+
+
+async def test_what_the_engine_refuses_is_raised_where_it_was_asked() -> None:
+    class Refusing(StageEngine):
+        async def pause(self, instance: str) -> None:
+            raise Refused("not now")
+
+    stands_for = OpeningEngine()
+    stands_for.arrive(Refusing())
+    with pytest.raises(Refused, match="not now"):
+        await stands_for.as_engine.pause("helpdesk")
+
+
+# The engine behind it
+
+
+class Behind:
+    """A supervisor as far as its life goes."""
+
+    def __init__(self, fails: Exception | None = None, opens: bool = True) -> None:
+        self._fails = fails
+        self._opens = opens
+        self._stopping = anyio.Event()
+        self.running = anyio.Event()
+        self.breaks = anyio.Event()
+        self.hurried = 0
+        self.told: list[str] = []
+
+    @asynccontextmanager
+    async def prepare(self) -> AsyncIterator[Any]:
+        try:
+            yield self
+        finally:
+            self.told.append("cleared")
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        try:
+            self.running.set()
+            if not self._opens:
+                await anyio.sleep_forever()
+            if isinstance(self._fails, BullpenError):
+                raise self._fails
+            task_status.started()
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._break)
+                await self._stopping.wait()
+                group.cancel_scope.cancel()
+        finally:
+            self.told.append("ended")
+
+    async def _break(self) -> None:
+        await self.breaks.wait()
+        assert self._fails is not None
+        raise self._fails
+
+    async def stop(self) -> None:
+        self._stopping.set()
+
+    def hurry(self) -> None:
+        self.hurried += 1
+
+
+def embed(behind: Behind, failures: list[str]) -> EmbeddedEngine:
+    return EmbeddedEngine(behind.prepare, on_failure=lambda: failures.append("failed"))
+
+
+async def test_an_engine_is_opened_after_the_first_frame_and_ended_by_stop() -> None:
+    behind, failures, painted, begun = Behind(), list[str](), anyio.Event(), list[Any]()
+    engine = embed(behind, failures)
+
+    async def begin(supervisor: Any) -> None:
+        begun.append(supervisor)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(engine.run, painted, begin)
+        await anyio.wait_all_tasks_blocked()
+        assert (engine.prepared, behind.told) == (None, [])
+        painted.set()
+        with anyio.fail_after(10):
+            await until(lambda: begun)
+        assert engine.opened is behind
+        assert not behind.told
+        await engine.stop()
+        assert behind.told == ["ended", "cleared"]
+    assert (engine.failure, failures) == (None, [])
+
+
+async def test_a_terminal_that_shows_no_frame_keeps_no_engine_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_engine, "FIRST_FRAME_WITHIN", 0.01)
+    behind, begun = Behind(), anyio.Event()
+    engine = embed(behind, [])
+
+    async def begin(_: Any) -> None:
+        begun.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(engine.run, anyio.Event(), begin)
+        with anyio.fail_after(10):
+            await begun.wait()
+        await engine.stop()
+
+
+@pytest.mark.parametrize("when", ["before it runs", "before the frame", "while it opens"])
+async def test_one_that_is_not_open_yet_is_broken_off(when: str) -> None:
+    behind, failures, painted = Behind(opens=False), list[str](), anyio.Event()
+    engine = embed(behind, failures)
+
+    async def begin(_: Any) -> None:
+        raise AssertionError("it never opened")
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.run, painted, begin)
+            if when != "before it runs":
+                await anyio.wait_all_tasks_blocked()
+            if when == "while it opens":
+                painted.set()
+                await behind.running.wait()
+            await engine.stop()
+            assert behind.told == (["ended", "cleared"] if when == "while it opens" else [])
+    assert (engine.opened, engine.failure, failures) == (None, None, [])
+
+
+async def test_what_keeps_it_from_being_opened_is_told_after_all_of_it_is_gone() -> None:
+    behind, failures, painted = Behind(StateInUse("in use by another")), list[str](), anyio.Event()
+    engine = embed(behind, failures)
+    painted.set()
+
+    async def begin(_: Any) -> None:
+        raise AssertionError("it never opened")
+
+    await engine.run(painted, begin)
+    assert isinstance(engine.failure, StateInUse)
+    assert (engine.opened, failures, behind.told) == (None, ["failed"], ["ended", "cleared"])
+    await engine.stop()
+
+
+@pytest.mark.parametrize("where", ["in the engine", "in what begins with it"])
+async def test_a_fault_of_a_running_engine_ends_it_and_is_kept(where: str) -> None:
+    behind, failures, painted = Behind(ValueError("broken")), list[str](), anyio.Event()
+    engine = embed(behind, failures)
+    painted.set()
+
+    async def begin(_: Any) -> None:
+        if where == "in the engine":
+            behind.breaks.set()
+        else:
+            raise ValueError("broken")
+
+    await engine.run(painted, begin)
+    assert isinstance(engine.failure, ValueError)
+    assert (failures, behind.told) == (["failed"], ["ended", "cleared"])
+    await engine.stop()
+
+
+async def test_a_hurry_reaches_an_engine_that_is_still_being_opened() -> None:
+    behind, painted = Behind(opens=False), anyio.Event()
+    engine = embed(behind, [])
+    engine.hurry(is_gentle=False)
+    painted.set()
+
+    async def begin(_: Any) -> None: ...
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(engine.run, painted, begin)
+        with anyio.fail_after(10):
+            await behind.running.wait()
+        engine.hurry(is_gentle=True)
+        assert behind.hurried == 1
+        await engine.stop()
+
+
+def test_nothing_of_the_engine_is_imported_for_the_first_frame() -> None:
+    """What the expected rows need is settings, templates and the contract's values."""
+    code = (
+        "import sys; import tui.app, tui.cli.run, tui.cli.embedded_engine, tui.cli.open_door\n"
+        "from supervisor import expect_rows, load_host\n"
+        "print([name for name in sys.modules if name.startswith(('supervisor.engine.supervisor', "
+        "'supervisor.instance', 'supervisor.scheduling', 'supervisor.journal', 'supervisor.sessions', "
+        "'supervisor.recovery', 'supervisor.gateway', 'claude_agent_sdk', 'mcp'))])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "[]"
