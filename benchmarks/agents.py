@@ -22,7 +22,7 @@ from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.cgroups import Cgroups
 from supervisor.process.connection import Connection, Connector, Launch
 from supervisor.process.executable import wrap_cli, wrap_tools
-from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.process_tree import ProcessTable, TreeUsage
 from supervisor.process.reports import ClientEvent, Rested, Result, TextDelta
 
 
@@ -74,7 +74,7 @@ class Agent:
         answer = next(event.text for _, event in heard if isinstance(event, Result))
         return Answered(heard[0][0] - began, at[TextDelta], at[Result], answer)
 
-    def measure(self) -> Measure:
+    def measure(self) -> TreeUsage:
         return self.connection.measure(ProcessTable())
 
 

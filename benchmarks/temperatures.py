@@ -32,7 +32,7 @@ from benchmarks.agents import Agent, Agents, open_agents
 from benchmarks.figures import percentile
 from benchmarks.sections import write_section
 from supervisor.process.host_memory import look_at_host
-from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.process_tree import ProcessTable, TreeUsage
 
 COUNTS = {1: 4, 8: 2, 24: 1}
 """Clients at once, and rounds of so many."""
@@ -64,7 +64,7 @@ class State:
     """Clients at once → seconds to the first token, of each."""
 
 
-def measure(agents: list[Agent]) -> list[Measure]:
+def measure(agents: list[Agent]) -> list[TreeUsage]:
     table = ProcessTable()
     return [agent.connection.measure(table) for agent in agents]
 

@@ -28,7 +28,7 @@ from supervisor import (
     templates_for,
 )
 from supervisor.rehearsal.reply import Reply
-from supervisor.rehearsal.request import Request
+from supervisor.rehearsal.request import MessagesRequest
 from tui.app import BullpenApp
 
 FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
@@ -78,7 +78,7 @@ STAGED = {
 class StagedRehearsal(Rehearsal):
     """Hears the stage directions with the prompts of `STAGED`; the screen shows the prompts alone."""
 
-    def reply_to(self, request: Request) -> tuple[Reply, str]:
+    def reply_to(self, request: MessagesRequest) -> tuple[Reply, str]:
         text = json.dumps(request.messages)
         for prompt, directions in STAGED.items():
             text = text.replace(json.dumps(prompt)[1:-1], json.dumps(prompt + directions)[1:-1])

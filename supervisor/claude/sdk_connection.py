@@ -23,8 +23,8 @@ from supervisor.claude.last_words import LastWords
 from supervisor.claude.options import CompiledOptions
 from supervisor.claude.start_files import FOLDER, StartFiles, start_files
 from supervisor.claude.transcript_cut import (
-    Cut,
     CutKind,
+    TranscriptCut,
     find_cut,
     find_spent,
     find_transcript,
@@ -47,7 +47,7 @@ from supervisor.process.cgroups import Cgroup, Cgroups
 from supervisor.process.connection import Connection, Connector, Launch
 from supervisor.process.executable import WITHHELD
 from supervisor.process.guard import CGROUP, KEEP, SUPERVISOR
-from supervisor.process.process_tree import MARK, Measure, ProcessTable, Tree, find_descendant, find_top, if_there
+from supervisor.process.process_tree import MARK, ProcessTable, Tree, TreeUsage, find_descendant, find_top, if_there
 from supervisor.process.reports import ClientEvent
 from supervisor.process.suspension import Suspension
 from supervisor.text.cleaning import clean, one_line
@@ -292,7 +292,7 @@ class SdkConnection:
         if self._suspension is not None:
             self._suspension.wake()
 
-    def measure(self, table: ProcessTable) -> Measure:
+    def measure(self, table: ProcessTable) -> TreeUsage:
         return table.measure(self._top.pid if self._top is not None else 0, self._cgroup)
 
     def tree(self) -> Tree:
@@ -414,7 +414,7 @@ class SdkConnection:
             _log.warning("what %s has cost before is not known: %s", self._launch.client_id, error)
             return None
 
-    def _find_cut(self) -> Cut | None:
+    def _find_cut(self) -> TranscriptCut | None:
         """Where the conversation has to be cut; None when there is none on disk. Blocking."""
         launch = self._launch
         if (transcript := self._find_transcript()) is None:

@@ -37,7 +37,7 @@ class CutKind(StrEnum):
     """The unanswered prompt is the first thing in it: nothing of it is to be kept."""
 
 
-class Cut(NamedTuple):
+class TranscriptCut(NamedTuple):
     kind: CutKind
     at: str = ""
     """Uuid of the last entry to be kept."""
@@ -76,7 +76,7 @@ def project_name(workspace: Path) -> str:
     return re.sub(r"[^a-zA-Z0-9]", "-", str(workspace.resolve()))
 
 
-def find_cut(transcript: Path, prompts: Iterable[str], *, with_unjudged: bool = False) -> Cut:
+def find_cut(transcript: Path, prompts: Iterable[str], *, with_unjudged: bool = False) -> TranscriptCut:
     """`prompts` are the uuids of unanswered prompts, newest first: the first that is found decides.
 
     `with_unjudged`: what stands before it is cut as well, back to the last words of the model. They prove that the API
@@ -93,24 +93,24 @@ def find_cut(transcript: Path, prompts: Iterable[str], *, with_unjudged: bool = 
             return _cut_to_last_reply(entries, places, uuid)
         after = entries[place + 1 :]
         if _is_answered(after):
-            return Cut(CutKind.NONE)
+            return TranscriptCut(CutKind.NONE)
         if summary := _find_summary(after):
             # What stood before the prompt has been summed up since, and is not resumed any more.
-            return Cut(CutKind.AFTER, summary, uuid)
+            return TranscriptCut(CutKind.AFTER, summary, uuid)
         parent = entries[place].get("parentUuid")
-        return Cut(CutKind.AFTER, str(parent), uuid) if parent else Cut(CutKind.ALL, drops=uuid)
-    return Cut(CutKind.NONE)
+        return TranscriptCut(CutKind.AFTER, str(parent), uuid) if parent else TranscriptCut(CutKind.ALL, drops=uuid)
+    return TranscriptCut(CutKind.NONE)
 
 
-def _cut_to_last_reply(entries: list[dict[str, Any]], places: dict[Any, int], prompt: str) -> Cut:
+def _cut_to_last_reply(entries: list[dict[str, Any]], places: dict[Any, int], prompt: str) -> TranscriptCut:
     seen = {prompt}
     entry = entries[places[prompt]]
     while (above := str(entry.get("parentUuid"))) in places and above not in seen:
         seen.add(above)
         entry = entries[places[above]]
         if _is_of_model(entry) or entry.get("isCompactSummary"):
-            return Cut(CutKind.AFTER, above)
-    return Cut(CutKind.ALL, drops=prompt)
+            return TranscriptCut(CutKind.AFTER, above)
+    return TranscriptCut(CutKind.ALL, drops=prompt)
 
 
 def find_spent(transcript: Path) -> float:

@@ -15,7 +15,7 @@ from supervisor.config.settings import Settings
 from supervisor.in_thread import run_in_thread
 from supervisor.process.client import Client
 from supervisor.process.host_memory import read_swap
-from supervisor.process.process_tree import LOST, Measure, ProcessTable
+from supervisor.process.process_tree import LOST, ProcessTable, TreeUsage
 from supervisor.scheduling.swap import SwapUse, measure_swap
 from supervisor.sessions.slot import Slot
 
@@ -101,7 +101,7 @@ class _Table:
         """Before the clients: who falls asleep meanwhile must not make it seem smaller than it is."""
         self._processes: ProcessTable | None = None
 
-    def measure_clients(self, clients: Mapping[str, Client[Slot]]) -> tuple[dict[str, Measure], tuple[int, int]]:
+    def measure_clients(self, clients: Mapping[str, Client[Slot]]) -> tuple[dict[str, TreeUsage], tuple[int, int]]:
         """And then the bytes of this process, and those that nothing uses. Blocking: call it in a thread. Raises
         `LOST`."""
         if self.swap is None:

@@ -6,8 +6,8 @@ from supervisor.api.states import Server
 from supervisor.instance.core import InstanceCore
 from supervisor.instance.stimuli import (
     ClientConnected,
-    ClientEnding,
-    ClientGone,
+    ClientLeaving,
+    ClientLeft,
     ClientRested,
     ClientSlept,
     ClientSpoke,
@@ -22,7 +22,7 @@ from supervisor.instance.stimuli import (
     ServersChanged,
 )
 from supervisor.permissions.requests import ToolRequest, Verdict
-from supervisor.process.process_tree import Measure
+from supervisor.process.process_tree import TreeUsage
 from supervisor.process.reports import ClientEvent, Result
 from supervisor.sessions.open_questions import LOST
 from supervisor.sessions.slot import Slot
@@ -59,17 +59,17 @@ class ClientListener:
     def client_servers(self, slot: Slot, servers: tuple[Server, ...]) -> None:
         self._handle(ServersChanged(slot, servers))
 
-    def client_slept(self, slot: Slot, measure: Measure) -> None:
+    def client_slept(self, slot: Slot, measure: TreeUsage) -> None:
         self._handle(ClientSlept(slot, measure))
 
     def client_woke(self, slot: Slot, seconds: float) -> None:
         self._handle(ClientWoke(slot, seconds))
 
     def client_ending(self, slot: Slot, step: str) -> None:
-        self._handle(ClientEnding(slot, step))
+        self._handle(ClientLeaving(slot, step))
 
     def client_gone(self, slot: Slot, seconds: float, left_over: int) -> None:
-        self._handle(ClientGone(slot, seconds, left_over))
+        self._handle(ClientLeft(slot, seconds, left_over))
 
     async def ask(self, slot: Slot, request: ToolRequest) -> Verdict:
         """Returns the operator's verdict; the question is lost with its turn."""

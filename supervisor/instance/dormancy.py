@@ -7,7 +7,7 @@ from itertools import takewhile
 from supervisor.api import events as past
 from supervisor.api.states import SlotState, WhyAwake
 from supervisor.instance.core import InstanceCore
-from supervisor.process.process_tree import Measure
+from supervisor.process.process_tree import TreeUsage
 from supervisor.sessions.slot import Slot
 
 AT_WORK = 5.0
@@ -80,7 +80,7 @@ class Dormancy:
         slot.client.wake()
         self._touch(slot)
 
-    def note_slept(self, slot: Slot, measure: Measure) -> None:
+    def note_slept(self, slot: Slot, measure: TreeUsage) -> None:
         if not slot.is_dormant:
             return
         slot.is_falling_asleep, slot.is_sleep_told = False, True

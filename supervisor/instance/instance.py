@@ -197,9 +197,9 @@ class Instance:
                 self._dormancy.note_slept(slot, measure)
             case stimuli.ClientWoke(slot, seconds):
                 self._dormancy.note_woken(slot, seconds)
-            case stimuli.ClientEnding(slot, step):
+            case stimuli.ClientLeaving(slot, step):
                 reports.client_ending(slot, step)
-            case stimuli.ClientGone(slot, seconds, left_over):
+            case stimuli.ClientLeft(slot, seconds, left_over):
                 reports.client_gone(slot, seconds, left_over)
             case stimuli.QuestionPut(slot):
                 reports.question_put(slot)

@@ -23,7 +23,7 @@ from supervisor.config.templates import Template
 from supervisor.permissions.requests import Verdict
 from supervisor.process.connection import Connector
 from supervisor.process.end_reason import EndReason
-from supervisor.process.process_tree import Measure
+from supervisor.process.process_tree import TreeUsage
 from supervisor.process.reports import ClientEvent, Result
 from supervisor.sessions.place import Place
 from supervisor.sessions.session import Session
@@ -125,7 +125,7 @@ class ClientSlept(Fact, frozen=True):
     """The client's processes are stopped; `measure` is what they use now."""
 
     slot: Slot
-    measure: Measure
+    measure: TreeUsage
 
 
 class ClientWoke(Fact, frozen=True):
@@ -135,7 +135,7 @@ class ClientWoke(Fact, frozen=True):
     seconds: float
 
 
-class ClientEnding(Fact, frozen=True):
+class ClientLeaving(Fact, frozen=True):
     """The client is being ended, and has come to this step of the ladder. The ladder goes on whatever becomes of
     this."""
 
@@ -145,7 +145,7 @@ class ClientEnding(Fact, frozen=True):
     step: str
 
 
-class ClientGone(Fact, frozen=True):
+class ClientLeft(Fact, frozen=True):
     """The client's process tree was verified to be empty, except for `left_over` processes."""
 
     slot: Slot

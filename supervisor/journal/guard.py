@@ -13,7 +13,7 @@ from supervisor.journal import faults
 from supervisor.journal.faults import Fault, StateLost
 from supervisor.journal.lock import Hold
 from supervisor.journal.notes import Parameters
-from supervisor.journal.schema import APPLICATION, Mark
+from supervisor.journal.schema import APPLICATION, JournalMark
 
 COUNT = "UPDATE identity SET commits = commits + 1"
 
@@ -33,7 +33,7 @@ class Guard:
     Called in the database's thread, and once a second in another.
     """
 
-    def __init__(self, path: Path, held: Hold, mark: Mark) -> None:
+    def __init__(self, path: Path, held: Hold, mark: JournalMark) -> None:
         """`path` is the journal's, open already. `mark` is what the journal says of itself."""
         self._held = held
         self._mark = mark
@@ -52,7 +52,7 @@ class Guard:
             raise StateLost(fault)
 
     def note_commit(self) -> None:
-        self._mark = Mark(self._mark.journal, self._mark.commits + 1)
+        self._mark = JournalMark(self._mark.journal, self._mark.commits + 1)
         self._held.note(self._mark)
 
     def _find_fault(self, *, wholly: bool) -> Fault | None:

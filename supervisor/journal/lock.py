@@ -20,7 +20,7 @@ import psutil
 from supervisor.api.errors import StateInUse
 from supervisor.clock import Clock
 from supervisor.files.private import claim
-from supervisor.journal.schema import Mark, unusable
+from supervisor.journal.schema import JournalMark, unusable
 
 try:
     import fcntl
@@ -38,7 +38,7 @@ _WIDTH = 512
 class Hold:
     """The lock while it is held."""
 
-    def __init__(self, folder: Path, descriptor: int, introduction: dict[str, Any], mark: Mark) -> None:
+    def __init__(self, folder: Path, descriptor: int, introduction: dict[str, Any], mark: JournalMark) -> None:
         self.path = folder / FILE
         self.mark = mark
         """As an earlier run left it, and since then as `note` was told."""
@@ -47,7 +47,7 @@ class Hold:
         self._form = _compose(introduction, mark.journal)
         """All that the file says, but for the number of commits."""
 
-    def note(self, mark: Mark) -> None:
+    def note(self, mark: JournalMark) -> None:
         """Keeps it for the next run, without a sync: it may lag behind the journal, never lead. Called after every
         commit, of which only the number is new."""
         if mark.journal != self.mark.journal:
@@ -208,7 +208,7 @@ def _read(descriptor: int) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _read_mark(descriptor: int) -> Mark:
+def _read_mark(descriptor: int) -> JournalMark:
     said = _read(descriptor)
     journal, commits = said.get("journal"), said.get("commits")
-    return Mark(journal, commits) if isinstance(journal, str) and isinstance(commits, int) else Mark()
+    return JournalMark(journal, commits) if isinstance(journal, str) and isinstance(commits, int) else JournalMark()

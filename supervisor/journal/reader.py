@@ -147,7 +147,7 @@ def _check_time(at: float) -> None:
         raise ValueError(f"it has a time that no clock can show ({at:g})")
 
 
-class Reader:
+class JournalReader:
     """A second connection that only reads. What it returns includes the notes that are not durable yet."""
 
     def __init__(self, path: Path) -> None:

@@ -23,7 +23,7 @@ _SECURE_SINCE = 2
 """The schema from which on deleted text is overwritten."""
 
 
-class Mark(NamedTuple):
+class JournalMark(NamedTuple):
     """Which journal a state directory was last used with, and how far that had come."""
 
     journal: str = ""
@@ -179,7 +179,9 @@ MIGRATIONS: tuple[str, ...] = (
 """The nth script leads from schema n - 1 to schema n, in one transaction. Scripts that were released never change."""
 
 
-def prepare(path: Path, migrations: Sequence[str] = MIGRATIONS, *, mark: Mark = Mark(), is_new: bool = True) -> Mark:
+def prepare(
+    path: Path, migrations: Sequence[str] = MIGRATIONS, *, mark: JournalMark = JournalMark(), is_new: bool = True
+) -> JournalMark:
     """Creates the file, readable by its owner only, or brings it up to the last schema. Blocking: run it in a thread.
 
     `mark` is what the state directory says about the journal it was last used with. An empty or missing file is taken
@@ -199,10 +201,10 @@ def prepare(path: Path, migrations: Sequence[str] = MIGRATIONS, *, mark: Mark = 
                 _migrate(connection, script, number)
         if 0 < version < _SECURE_SINCE:
             connection.execute("VACUUM")  # what was deleted before stands in free pages
-        return _identify(connection) or Mark()
+        return _identify(connection) or JournalMark()
 
 
-def examine(path: Path, *, mark: Mark, is_new: bool) -> None:
+def examine(path: Path, *, mark: JournalMark, is_new: bool) -> None:
     """Raises what `prepare` would, and creates nothing. Blocking."""
     if path.exists() or mark.journal or not is_new:
         with _opened(path, MIGRATIONS, mark=mark, is_new=is_new):
@@ -211,7 +213,7 @@ def examine(path: Path, *, mark: Mark, is_new: bool) -> None:
 
 @contextmanager
 def _opened(
-    path: Path, migrations: Sequence[str], *, mark: Mark, is_new: bool
+    path: Path, migrations: Sequence[str], *, mark: JournalMark, is_new: bool
 ) -> Iterator[tuple[sqlite3.Connection, int]]:
     """A journal that may be used, and its version: 0 when it is new."""
     try:
@@ -228,7 +230,7 @@ def _opened(
         raise unusable(path, error) from error
 
 
-def _refuse_vanished(path: Path, mark: Mark, is_new: bool) -> None:
+def _refuse_vanished(path: Path, mark: JournalMark, is_new: bool) -> None:
     is_there = path.exists()
     if (is_there and path.stat().st_size) or not (mark.journal or not is_new):
         return
@@ -254,17 +256,17 @@ def _check_content(connection: sqlite3.Connection, path: Path, migrations: Seque
         raise sqlite3.DatabaseError(f"malformed: it has no table {min(missing)[0]}")
 
 
-def _identify(connection: sqlite3.Connection) -> Mark | None:
+def _identify(connection: sqlite3.Connection) -> JournalMark | None:
     """None of a journal that an older version has written."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'identity'").fetchall():
         return None
     rows = connection.execute("SELECT id, commits FROM identity").fetchall()
     if len(rows) != 1:
         raise sqlite3.DatabaseError("malformed: its identity is missing")
-    return Mark(*rows[0])
+    return JournalMark(*rows[0])
 
 
-def _compare(found: Mark | None, path: Path, mark: Mark) -> None:
+def _compare(found: JournalMark | None, path: Path, mark: JournalMark) -> None:
     """Refuses a journal that is not the one this state directory was last used with, or not all of it."""
     if not mark.journal:
         return

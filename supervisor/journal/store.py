@@ -26,7 +26,7 @@ from supervisor.journal.note_taking import NoteTaker
 from supervisor.journal.notes import Note, step
 from supervisor.journal.past import Past, PastAction, read_past
 from supervisor.journal.question_book import QuestionBook
-from supervisor.journal.reader import Reader
+from supervisor.journal.reader import JournalReader
 from supervisor.journal.records import (
     ClientRecord,
     RecoveredState,
@@ -51,7 +51,7 @@ class Journal:
     """Notes are taken at once and in order, and written by a task of its own. What is noted without an await in between
     is written in one transaction. Its parts, `turns` and so on, note what concerns them."""
 
-    def __init__(self, path: Path, connection: aiosqlite.Connection, reading: Reader, guard: Guard) -> None:
+    def __init__(self, path: Path, connection: aiosqlite.Connection, reading: JournalReader, guard: Guard) -> None:
         """Use `open`."""
         self._path = path
         self._connection = connection
@@ -84,7 +84,7 @@ class Journal:
             prepare = partial(schema.prepare, path, mark=held.mark, is_new=not has_workspaces(folder))
             mark = await run_in_thread(prepare)
             async with _connect(path) as connection:
-                with closing(Reader(path)) as reading:
+                with closing(JournalReader(path)) as reading:
                     journal = cls(path, connection, reading, Guard(path, held, mark))
                     async with journal._writing():
                         yield journal

@@ -16,7 +16,7 @@ from textwrap import indent
 from typing import Any, NamedTuple
 
 from supervisor import bounds
-from supervisor.permissions.file_diff import WRITERS, Comparison, Signature, compare, sign
+from supervisor.permissions.file_diff import WRITERS, FileComparison, Signature, compare, sign
 from supervisor.permissions.requests import ToolRequest
 from supervisor.permissions.rules import COMMAND_TOOL, Rule, is_covered, is_vague, rule_for
 from supervisor.permissions.targets import PATHS, find_place, find_target, is_below
@@ -72,7 +72,7 @@ def examine(request: ToolRequest, workspace: Path | None, allowed: Collection[st
     if target is None:
         return Particulars(detail, "", tuple(_notes(request)), tuple(_warnings(request)), rule_for(request, workspace))
     is_written = request.tool in WRITERS
-    comparison = compare(request.tool, request.arguments, target) if is_written else Comparison()
+    comparison = compare(request.tool, request.arguments, target) if is_written else FileComparison()
     notes = [comparison.note] if comparison.note else []
     shown = ""
     if sum(map(len, comparison.lines)) <= MOST_SHOWN:
@@ -173,7 +173,7 @@ def _warn_of_place(request: ToolRequest, target: str, workspace: Path) -> Iterat
         yield "It is outside this session's workspace"
 
 
-def _unseen_in_file(comparison: Comparison) -> Iterator[str]:
+def _unseen_in_file(comparison: FileComparison) -> Iterator[str]:
     """Of lines that are taken away: what is added stands in the call itself."""
     gone = Counter(
         character for line in comparison.lines if line.startswith(("-", " ")) for character in find_unseen(line)

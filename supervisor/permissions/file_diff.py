@@ -26,30 +26,30 @@ Signature = tuple[int, ...]
 """Tells whether a file was written: inode, size, time of change. Empty when there is none."""
 
 
-class Comparison(NamedTuple):
+class FileComparison(NamedTuple):
     lines: tuple[str, ...] = ()
     """Of the diff, as they are: each begins with `@`, a space, `-` or `+`."""
     note: str = ""
     """What the call does to the file, or why no diff can be shown."""
 
 
-def compare(tool: str, arguments: Mapping[str, Any], path: str) -> Comparison:
+def compare(tool: str, arguments: Mapping[str, Any], path: str) -> FileComparison:
     """The call against the present file. `path` is absolute."""
     try:
         before = read_text(path)
     except FileNotFoundError:
         before = None
     except (OSError, ValueError) as error:
-        return Comparison(note=f"No diff: the present file cannot be read ({_reason(error)})")
+        return FileComparison(note=f"No diff: the present file cannot be read ({_reason(error)})")
     try:
         after = _apply(tool, arguments, before)
     except ValueError as error:
-        return Comparison(note=f"No diff: {error}")
+        return FileComparison(note=f"No diff: {error}")
     if before is None:
-        return Comparison(note="A new file: there is none at this path")
+        return FileComparison(note="A new file: there is none at this path")
     if before == after:
-        return Comparison(note="The present file has this content already")
-    return Comparison(tuple(diff(before, after)), "It changes a file that is there now")
+        return FileComparison(note="The present file has this content already")
+    return FileComparison(tuple(diff(before, after)), "It changes a file that is there now")
 
 
 def read_text(path: str) -> str:

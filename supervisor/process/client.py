@@ -21,7 +21,7 @@ from supervisor.process.departure import Departure, ProcessDeadlines
 from supervisor.process.end_reason import SAVES, UNASKED, EndReason
 from supervisor.process.listener import Listener, PlaceT
 from supervisor.process.patience import TERMINATE, Patience
-from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.process_tree import ProcessTable, TreeUsage
 from supervisor.process.reports import ClientEvent
 from supervisor.process.sleep import ClientSleep
 from supervisor.process.standstill import happens_within
@@ -127,7 +127,7 @@ class Client(Generic[PlaceT]):
         """Whether the CLI has said that it is idle. A slot may be READY without: a background agent works on."""
         return self._turn.is_at_rest
 
-    def measure(self, table: ProcessTable) -> Measure:
+    def measure(self, table: ProcessTable) -> TreeUsage:
         """Blocking: call it in a thread."""
         return self._connection.measure(table)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from supervisor.api.states import Server
 from supervisor.api.tools import RunContext
 from supervisor.permissions.requests import ToolRequest, Verdict
-from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.process_tree import ProcessTable, TreeUsage
 from supervisor.process.reports import ClientEvent
 
 
@@ -100,7 +100,7 @@ class Connection(Protocol):
         woke before it sends a request for a prompt (tests/probes, first-sign): one that was killed without a word has
         sent none."""
 
-    def measure(self, table: ProcessTable) -> Measure:
+    def measure(self, table: ProcessTable) -> TreeUsage:
         """What its processes use now; no processes when there is nothing to measure. `table` knows those of this
         machine. Called in a thread."""
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 
 from supervisor.api.states import Server
-from supervisor.process.process_tree import Measure
+from supervisor.process.process_tree import TreeUsage
 from supervisor.process.reports import ClientEvent, Result
 
 
-class Place(Protocol):
+class AnyPlace(Protocol):
     """A client's place in a pool. The client passes it with every report, and knows nothing else of it."""
 
     @property
     def id(self) -> str: ...
 
 
-PlaceT = TypeVar("PlaceT", bound=Place)
-PlaceIn = TypeVar("PlaceIn", bound=Place, contravariant=True)
+PlaceT = TypeVar("PlaceT", bound=AnyPlace)
+PlaceIn = TypeVar("PlaceIn", bound=AnyPlace, contravariant=True)
 
 
 class Listener(Protocol[PlaceIn]):
@@ -41,7 +41,7 @@ class Listener(Protocol[PlaceIn]):
     def client_servers(self, place: PlaceIn, servers: tuple[Server, ...]) -> None:
         """How its MCP servers are; told when that has changed."""
 
-    def client_slept(self, place: PlaceIn, measure: Measure) -> None:
+    def client_slept(self, place: PlaceIn, measure: TreeUsage) -> None:
         """The client's processes are stopped; `measure` is what they use now. Not told when it was woken before
         that."""
 

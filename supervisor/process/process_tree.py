@@ -301,7 +301,7 @@ def if_seen() -> Iterator[None]:
             raise
 
 
-class Measure(NamedTuple):
+class TreeUsage(NamedTuple):
     """What the whole process tree of one client uses at one moment."""
 
     memory_bytes: int = 0
@@ -330,7 +330,7 @@ class ProcessTable:
         for pid, parent in psutil._ppid_map().items():  # type: ignore[attr-defined]
             self._children.setdefault(parent, []).append(pid)
 
-    def measure(self, root: int, cgroup: Cgroup | None = None) -> Measure:
+    def measure(self, root: int, cgroup: Cgroup | None = None) -> TreeUsage:
         """The tree below and with that pid, and the group that it has; nothing for 0, which is no process. Raises
         `OSError` where it cannot be seen: a part of it would pass for all."""
         memory, count, cpu, swap = 0, 0, 0.0, 0
@@ -347,8 +347,8 @@ class ProcessTable:
                 cpu += times.user + times.system + times.children_user + times.children_system
                 count += 1
         if cgroup is None or not count:
-            return Measure(memory, count, cpu, swap)
-        return Measure(memory, count, cpu, swap, cgroup.peak_bytes, cgroup.pressure)
+            return TreeUsage(memory, count, cpu, swap)
+        return TreeUsage(memory, count, cpu, swap, cgroup.peak_bytes, cgroup.pressure)
 
 
 def _memory_of(process: psutil.Process) -> tuple[int, int]:

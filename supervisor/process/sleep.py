@@ -15,7 +15,7 @@ import anyio
 from supervisor.in_thread import run_in_thread
 from supervisor.process.connection import Connection
 from supervisor.process.listener import Listener, PlaceT
-from supervisor.process.process_tree import LOST, Measure, ProcessTable
+from supervisor.process.process_tree import LOST, ProcessTable, TreeUsage
 from supervisor.process.standstill import happens_within
 
 
@@ -113,12 +113,12 @@ class ClientSleep(Generic[PlaceT]):
             self.is_down = False
             self._listener.client_woke(self._place, 0.0)
 
-    def _measure(self) -> Measure:
-        """Measures the process tree; an empty `Measure` when that is not possible now."""
+    def _measure(self) -> TreeUsage:
+        """Measures the process tree; an empty `TreeUsage` when that is not possible now."""
         try:
             return self._connection.measure(ProcessTable())
         except LOST:
-            return Measure()
+            return TreeUsage()
 
     async def _wait_for_a_sign(self) -> None:
         times = self._times_woken

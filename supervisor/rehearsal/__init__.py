@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from supervisor.rehearsal.reply import Cut as Cut
     from supervisor.rehearsal.reply import Refuse as Refuse
     from supervisor.rehearsal.reply import Stall as Stall
-    from supervisor.rehearsal.request import Request as Request
+    from supervisor.rehearsal.request import MessagesRequest as MessagesRequest
 
 
 _LATE = LateNames(__name__)

@@ -19,7 +19,7 @@ from supervisor.rehearsal.environment import rehearsal_environment
 
 if TYPE_CHECKING:
     from supervisor.rehearsal.reply import Fault, Reply
-    from supervisor.rehearsal.request import Request
+    from supervisor.rehearsal.request import MessagesRequest
     from supervisor.rehearsal.server import RehearsalServer
 
 
@@ -41,7 +41,7 @@ class Rehearsal:
         self.pace = pace
         self.url = ""
         """Base address, from entering the context on."""
-        self._record: deque[Request] = deque(maxlen=keep)
+        self._record: deque[MessagesRequest] = deque(maxlen=keep)
         self._attempts: OrderedDict[int, int] = OrderedDict()
         """How often each of the last occasions came, by its hash."""
         self._faults: deque[tuple[Fault, str]] = deque()
@@ -53,7 +53,7 @@ class Rehearsal:
         self._is_over = False
 
     @property
-    def record(self) -> list[Request]:
+    def record(self) -> list[MessagesRequest]:
         """The last requests for a message, at most `keep`, oldest first."""
         return list(self._record)
 
@@ -78,7 +78,7 @@ class Rehearsal:
 
     # Answering
 
-    def reply_to(self, request: Request) -> tuple[Reply, str]:
+    def reply_to(self, request: MessagesRequest) -> tuple[Reply, str]:
         """Records a request and decides its reply; also a text for the ids in it, new for each attempt."""
         from supervisor.rehearsal.script import decide, salt
 
@@ -95,7 +95,7 @@ class Rehearsal:
             self._attempts.popitem(last=False)
         return attempt
 
-    def _next_fault(self, request: Request) -> Fault | None:
+    def _next_fault(self, request: MessagesRequest) -> Fault | None:
         if self._outages:
             return self._outages[-1]
         for waiting in self._faults:

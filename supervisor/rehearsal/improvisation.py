@@ -17,7 +17,7 @@ from supervisor.rehearsal.directions import question_step
 from supervisor.rehearsal.repertoire import role_for, topic_for
 from supervisor.rehearsal.repertoire.topic import Role, Topic
 from supervisor.rehearsal.reply import Reply, Say, Step, Use, Wait, fragments
-from supervisor.rehearsal.request import Request
+from supervisor.rehearsal.request import MessagesRequest
 from supervisor.rehearsal.subject import subject_of, words_of
 
 PLOTS = {"answer": 44, "guide": 22, "look": 17, "note": 6, "ask": 5, "think": 6, "book": 4}
@@ -48,7 +48,7 @@ SMALL_TALK_WORDS = 9
 class _Stage:
     """What a plot can use in its reply."""
 
-    request: Request
+    request: MessagesRequest
     dice: random.Random
     topic: Topic
     subject: str
@@ -85,7 +85,7 @@ class _Stage:
         return f"{found[1].strip()}/{name}" if found else name
 
 
-def improvise(request: Request, dice: random.Random) -> Reply:
+def improvise(request: MessagesRequest, dice: random.Random) -> Reply:
     """The reply to a prompt without stage directions."""
     role = role_for(request.system, words_of(request.prompt))
     topics = _topics(role, request.user_texts or ("",))

@@ -34,7 +34,7 @@ _NOT_A_PROMPT = (
 
 
 @dataclass(frozen=True)
-class Request:
+class MessagesRequest:
     """A POST to the Messages API, as the record keeps it."""
 
     at: float
@@ -129,7 +129,7 @@ class ToolResult:
     is_error: bool
 
 
-def parse_request(body: Body, *, at: float, credential: str = "") -> Request:
+def parse_request(body: Body, *, at: float, credential: str = "") -> MessagesRequest:
     """Reads a request body. Raises `ValueError` with a sentence when it is not one."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
@@ -138,7 +138,7 @@ def parse_request(body: Body, *, at: float, credential: str = "") -> Request:
         raise ValueError("messages: every message must be an object")
     tools = [tool for tool in body.get("tools") or [] if isinstance(tool, dict)]
     system = _text_of(body.get("system") or "")
-    return Request(
+    return MessagesRequest(
         at=at,
         model=str(body.get("model", "")),
         system=system,

@@ -20,13 +20,13 @@ from supervisor.rehearsal.essay import ESSAY
 from supervisor.rehearsal.example import example_of
 from supervisor.rehearsal.improvisation import improvise
 from supervisor.rehearsal.reply import Cut, Refuse, Reply, Say, Stall, Step, Use, fragments
-from supervisor.rehearsal.request import FORM_TOOL, Request
+from supervisor.rehearsal.request import FORM_TOOL, MessagesRequest
 
 ENDING = (Stall, Cut, Refuse, Use)
 """Steps after which nothing of the same reply is played."""
 
 
-def decide(request: Request, *, seed: int, attempt: int = 1) -> Reply:
+def decide(request: MessagesRequest, *, seed: int, attempt: int = 1) -> Reply:
     """The reply to a request: the same for the same seed, conversation and attempt.
 
     `attempt` counts how often this very request has been sent, from 1.
@@ -42,12 +42,12 @@ def decide(request: Request, *, seed: int, attempt: int = 1) -> Reply:
     return improvise(request, dice)
 
 
-def salt(request: Request, seed: int) -> str:
+def salt(request: MessagesRequest, seed: int) -> str:
     """Sixteen hexadecimal digits that stand for a seed and a conversation up to here."""
     return hashlib.sha256(f"{seed}:{request.digest}".encode()).hexdigest()[:16]
 
 
-def _stage(staged: Staged, request: Request, attempt: int) -> Reply:
+def _stage(staged: Staged, request: MessagesRequest, attempt: int) -> Reply:
     if staged.mistakes:
         return (_explain(staged.mistakes),)
     scenes = staged.scenes
@@ -70,7 +70,7 @@ def _stage(staged: Staged, request: Request, attempt: int) -> Reply:
     return tuple(steps) if any(isinstance(step, (Say, *ENDING)) for step in steps) else (*steps, _close(request))
 
 
-def _step(direction: Direction, staged: Staged, request: Request, attempt: int) -> Step | None:
+def _step(direction: Direction, staged: Staged, request: MessagesRequest, attempt: int) -> Step | None:
     match direction:
         case Echo():
             return _say(staged.plain or "(nothing but directions)")
@@ -89,7 +89,7 @@ def _step(direction: Direction, staged: Staged, request: Request, attempt: int) 
             return direction
 
 
-def _find_rejection(request: Request) -> Refuse | None:
+def _find_rejection(request: MessagesRequest) -> Refuse | None:
     """A rejection that any prompt or tool result in the conversation asks for: an API looks at all of it every time."""
     for text in (*request.user_texts, *request.result_texts):
         if "[[" in text:
@@ -106,7 +106,7 @@ def _recollection(prompts: tuple[str, ...]) -> str:
     return "\n".join(["I remember:", "", *lines])
 
 
-def _close(request: Request) -> Say:
+def _close(request: MessagesRequest) -> Say:
     """The reply when all directions are used up: the last tool's result, or that it is done."""
     if not request.tool_results:
         return _say("Done.")

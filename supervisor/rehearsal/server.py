@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from supervisor.quiet_server import QuietServer
 from supervisor.rehearsal import wire
 from supervisor.rehearsal.reply import Charge, Cut, Refuse, Reply, Say, Stall, Use, Wait
-from supervisor.rehearsal.request import Request, parse_request
+from supervisor.rehearsal.request import MessagesRequest, parse_request
 
 FLUSHED = 0.1
 """Seconds after which what was written has left: a connection that breaks at once takes it along."""
@@ -36,7 +36,7 @@ class Answerer(Protocol):
     pace: float
     """Multiplies every scripted delay."""
 
-    def reply_to(self, request: Request) -> tuple[Reply, str]:
+    def reply_to(self, request: MessagesRequest) -> tuple[Reply, str]:
         """The reply, and a text for the ids in it."""
 
 
@@ -76,7 +76,7 @@ def compose_app(rehearsal: Answerer) -> Starlette:
     )
 
 
-async def _read(http: HttpRequest) -> Request:
+async def _read(http: HttpRequest) -> MessagesRequest:
     body = await http.json()
     if not isinstance(body, dict):
         raise ValueError("the body must be a JSON object")
@@ -87,7 +87,7 @@ async def _read(http: HttpRequest) -> Request:
 class Performance(Response):
     """Plays one reply. It ends early, and quietly, when the client goes away."""
 
-    def __init__(self, rehearsal: Answerer, request: Request, reply: Reply, salt: str) -> None:
+    def __init__(self, rehearsal: Answerer, request: MessagesRequest, reply: Reply, salt: str) -> None:
         super().__init__()
         self._rehearsal = rehearsal
         self._reply = reply

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.rehearsal.reply import Charge, Reply, Say, Use, fragments, stop_reason
-from supervisor.rehearsal.request import Request
+from supervisor.rehearsal.request import MessagesRequest
 
 CHARACTERS_PER_TOKEN = 4
 """The usual rule of thumb for English text."""
@@ -83,7 +83,7 @@ class Envelope:
         }
 
 
-def envelope(request: Request, salt: str) -> Envelope:
+def envelope(request: MessagesRequest, salt: str) -> Envelope:
     """Counts as prompt caching would: what an earlier request already carried is read from the cache."""
     total = tokens(request.text)
     last = tokens(request.prompt) + sum(tokens(result.text) for result in request.tool_results[-1:])

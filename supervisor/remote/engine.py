@@ -31,7 +31,7 @@ from supervisor.remote.answers import Begun, Cleared, Forgot, Stopped, Warmed
 from supervisor.remote.conversation import RemoteConversation
 from supervisor.remote.feed import RemoteFeed
 from supervisor.remote.line import AnswerLost, Line, NotDrained, NotReached, part, session_path
-from supervisor.remote.reconnecting import LEAST_PAUSE, Pause
+from supervisor.remote.reconnecting import LEAST_PAUSE, RetryPause
 from supervisor.remote.ticket import RemoteTicket
 
 Value = TypeVar("Value")
@@ -122,7 +122,7 @@ class RemoteEngine:
         prompt = checks.check_prompt(prompt, may_lack_user=True)
         if not prompt.request:
             prompt = replace(prompt, request=f"sent-{new_id()}")
-        packed, pause, began = pack(prompt), Pause(), anyio.current_time()
+        packed, pause, began = pack(prompt), RetryPause(), anyio.current_time()
         lost: AnswerLost | None = None
         while True:
             try:

@@ -16,7 +16,7 @@ LEAST_PAUSE, MOST_PAUSE = 0.2, 5.0
 Value = TypeVar("Value")
 
 
-class Pause:
+class RetryPause:
     """Between two attempts: the longer, the more of them have failed in a row."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Reader:
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Started when the first event was heard. What is raised before that is raised; afterwards it is tried again.
         Returns when it is closed, or what it reads is not there any more."""
-        pause, has_begun = Pause(), False
+        pause, has_begun = RetryPause(), False
         with self._scope:
             while True:
                 try:

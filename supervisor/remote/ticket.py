@@ -14,7 +14,7 @@ from supervisor.api.errors import BullpenError, OutcomeUnknown
 from supervisor.api.keys import SessionKey
 from supervisor.api.outcomes import Outcome
 from supervisor.remote.line import AnswerLost, Line, NotReached, part
-from supervisor.remote.reconnecting import Pause, read_as
+from supervisor.remote.reconnecting import RetryPause, read_as
 
 PATIENCE = 60.0
 """Seconds that a caller waits for a bullpen that went away during its turn."""
@@ -56,7 +56,7 @@ class RemoteTicket:
     async def _follow(self, **query: bool) -> AsyncGenerator[str | None]:
         """Pieces of the text until the end, and None each time that they begin again from the first character."""
         path = f"/turns/{part(check_turn(self.turn_id))}/stream"
-        pause, heard = Pause(), anyio.current_time()
+        pause, heard = RetryPause(), anyio.current_time()
         while True:
             try:
                 async with self._line.stream(path, **query) as events:

@@ -14,7 +14,7 @@ from supervisor.api.states import MemoryLevel, Server, ServerState, SlotState
 
 if TYPE_CHECKING:
     from supervisor.process.client import Client
-    from supervisor.process.process_tree import Measure
+    from supervisor.process.process_tree import TreeUsage
 
 MEMORY_SAMPLES = 30
 """Samples kept for the small trend on screen."""
@@ -295,7 +295,7 @@ class Place(Generic[OccupantT]):
         out of date."""
         return self.is_outgrown or self.is_stale
 
-    def note_measure(self, measure: Measure, at: float) -> None:
+    def note_measure(self, measure: TreeUsage, at: float) -> None:
         """Keeps what its whole tree uses. `at` in steady seconds."""
         self.note_memory(measure.memory_bytes, at)
         self.processes, self.swap_bytes = measure.processes, measure.swap_bytes

@@ -12,7 +12,7 @@ import anyio.lowlevel
 
 from supervisor.api.errors import ClientDied
 from supervisor.process.connection import Launch
-from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.process_tree import ProcessTable, TreeUsage
 from supervisor.process.reports import ClientEvent
 from supervisor.testing.world_state import WorldState
 
@@ -122,11 +122,11 @@ class FakeProcess:
             if self.is_alive and not self.is_hanging:
                 take_up()
 
-    def measure(self, table: ProcessTable) -> Measure:
+    def measure(self, table: ProcessTable) -> TreeUsage:
         if not self.is_alive:
-            return Measure()
+            return TreeUsage()
         resident = self.memory_bytes // 10 if self.is_asleep else self.memory_bytes
-        return Measure(resident, 1, 0.0, self.memory_bytes - resident, self.peak_bytes, self.pressure)
+        return TreeUsage(resident, 1, 0.0, self.memory_bytes - resident, self.peak_bytes, self.pressure)
 
     def tree(self) -> FakeTree:
         return FakeTree(self)

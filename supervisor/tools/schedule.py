@@ -36,7 +36,7 @@ Note = Annotated[str, Field(max_length=5_000, description="What else there is to
 Id = Annotated[str, Field(description="The id that create_schedule gave.")]
 
 
-class Entry(BaseModel):
+class CalendarEntry(BaseModel):
     """One entry of a calendar."""
 
     id: str
@@ -46,11 +46,11 @@ class Entry(BaseModel):
 
 
 @tool(timeout=30)
-def create_schedule(context: RunContext, title: Title, at: At, note: Note = "") -> Entry:
+def create_schedule(context: RunContext, title: Title, at: At, note: Note = "") -> CalendarEntry:
     """Enters something in the calendar of the person you talk to. Returns the entry with its id."""
     if not 1970 <= at.year < 9999:
         raise ValueError(f"{at.isoformat()} is no time that a calendar has room for")
-    entry = Entry(id=uuid4().hex[:12], title=title, at=at, note=note)
+    entry = CalendarEntry(id=uuid4().hex[:12], title=title, at=at, note=note)
     with _store(context.folder) as store:
         (count,) = store.execute("SELECT count(*) FROM entries").fetchone()
         if count >= MOST_ENTRIES:
@@ -67,11 +67,13 @@ def list_schedule(
     context: RunContext,
     since: Annotated[datetime | None, Field(description="Only what is due from then on.")] = None,
     limit: Annotated[int, Field(ge=1, le=500, description="How many entries at most.")] = 50,
-) -> list[Entry]:
+) -> list[CalendarEntry]:
     """The calendar of the person you talk to, what is due first at the top."""
     with _store(context.folder) as store:
         rows = store.execute("SELECT id, title, at, note FROM entries").fetchall()
-    entries = [Entry(id=id_, title=title, at=datetime.fromisoformat(at), note=note) for id_, title, at, note in rows]
+    entries = [
+        CalendarEntry(id=id_, title=title, at=datetime.fromisoformat(at), note=note) for id_, title, at, note in rows
+    ]
     # A time without a zone is one of this machine.
     due = [one for one in entries if since is None or one.at.astimezone() >= since.astimezone()]
     return sorted(due, key=lambda one: one.at.astimezone())[:limit]

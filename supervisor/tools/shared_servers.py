@@ -19,7 +19,7 @@ from supervisor.api.shared_servers import SharedServerRow, SharedState
 from supervisor.config.shared_servers import SharedSpec
 from supervisor.in_thread import run_in_thread
 from supervisor.late_imports import import_late
-from supervisor.process.process_tree import LOST, Measure, ProcessTable
+from supervisor.process.process_tree import LOST, ProcessTable, TreeUsage
 from supervisor.tools.cache import Cache, Sources
 from supervisor.tools.source import Whose
 
@@ -48,7 +48,7 @@ class _Entry:
     is_there: asyncio.Event = field(default_factory=asyncio.Event)
     """Set with it."""
     scope: anyio.CancelScope | None = None
-    measure: Measure = field(default_factory=Measure)
+    measure: TreeUsage = field(default_factory=TreeUsage)
 
 
 class SharedSource:
@@ -202,7 +202,7 @@ def _row(entry: _Entry, sources: list[SharedSource], clients: Mapping[str, int])
     server = entry.server
     if server is None:
         return SharedServerRow(names, entry.spec.kind, entry.spec.what, SharedState.STARTING, agents, count)
-    measure = entry.measure if server.pid else Measure()
+    measure = entry.measure if server.pid else TreeUsage()
     return SharedServerRow(
         name=names,
         kind=entry.spec.kind,

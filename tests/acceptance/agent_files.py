@@ -18,7 +18,7 @@ from supervisor.config.loading import load_for
 from supervisor.config.settings import Settings
 from supervisor.engine.supervisor import Supervisor
 from supervisor.process.executable import find_bundled_cli
-from supervisor.rehearsal import Rehearsal, Request
+from supervisor.rehearsal import MessagesRequest, Rehearsal
 
 HEADLESS = {"AskUserQuestion", "EnterPlanMode", "ExitPlanMode"}
 """Offered where an operator can answer; `claude -p` has none."""
@@ -235,10 +235,10 @@ def _write(files: Mapping[str, AgentFile], folder: Path) -> None:
         (folder / f"{key}.md").write_bytes(file.text.encode())
 
 
-def _find(requests: Iterable[Request], mark: str) -> Request:
+def _find(requests: Iterable[MessagesRequest], mark: str) -> MessagesRequest:
     return next(request for request in requests if mark in request.text)
 
 
-def _read(request: Request) -> Reached:
+def _read(request: MessagesRequest) -> Reached:
     prompt = request.system.partition(_OPENING)[2].strip("\n")
     return Reached(prompt, request.model, frozenset(request.tools))

@@ -15,7 +15,7 @@ from supervisor.api.outcomes import Done, Failed, FailureKind, Interrupted
 from supervisor.api.prompts import Prompt
 from supervisor.api.questions import Allow, Question
 from supervisor.files.user_folder import user_folder
-from supervisor.rehearsal import Request
+from supervisor.rehearsal import MessagesRequest
 from supervisor.rehearsal.reply import Reply, Say, Use
 from tests.acceptance.conftest import Bullpen, Open
 from tests.waiting import until
@@ -169,7 +169,7 @@ async def test_of_one_reply_functions_that_only_read_run_in_parallel_and_others_
     (tmp_path / "tools" / f"meeting_{name}.py").write_text(MEETING)
     tool = f"mcp__bullpen__{name}"
 
-    def reply(request: Request, **more: object) -> Reply:
+    def reply(request: MessagesRequest, **more: object) -> Reply:
         if not request.tool_results and "[both]" in request.prompt:
             return Use(tool, {"number": 1}), Use(tool, {"number": 2})
         return (Say(tuple(one.text for one in request.tool_results) or ("nothing",)),)

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from supervisor.rehearsal import Request
+from supervisor.rehearsal import MessagesRequest
 from tests.chaos.books import Books
 from tests.chaos.callers import REJECTION
 from tests.chaos.ledger import WORD, Ledger, Place
@@ -58,7 +58,7 @@ class Reckoning:
         return not any(self.must_be_empty.values())
 
 
-def examine(ledger: Ledger, books: Books, record: list[Request], config_dir: Path) -> Reckoning:
+def examine(ledger: Ledger, books: Books, record: list[MessagesRequest], config_dir: Path) -> Reckoning:
     reckoning = Reckoning(
         accepted=sum(account.is_acknowledged for account in ledger.accounts.values()), failures=list(ledger.failures)
     )
@@ -148,14 +148,14 @@ def find_crossed(books: Books) -> Iterator[str]:
 # What the model was sent
 
 
-def find_sent_twice(books: Books, record: list[Request]) -> Iterator[str]:
+def find_sent_twice(books: Books, record: list[MessagesRequest]) -> Iterator[str]:
     """No conversation asks the same prompt twice, whatever became of the first time."""
     for number, request in enumerate(record):
         exchanges = make_exchanges(request.turns)
         yield from (f"request {number} {finding}" for finding in find_asked_twice(books, exchanges))
 
 
-def find_strangers(ledger: Ledger, record: list[Request]) -> Iterator[str]:
+def find_strangers(ledger: Ledger, record: list[MessagesRequest]) -> Iterator[str]:
     """No request contains the words of two sessions."""
     for number, request in enumerate(record):
         places = {ledger.handed[word].place for word in WORD.findall(request.text)}
@@ -163,7 +163,7 @@ def find_strangers(ledger: Ledger, record: list[Request]) -> Iterator[str]:
             yield f"request {number} contains words of {', '.join(map(str, sorted(places)))}"
 
 
-def find_outdated(ledger: Ledger, record: list[Request]) -> Iterator[str]:
+def find_outdated(ledger: Ledger, record: list[MessagesRequest]) -> Iterator[str]:
     """What a turn sends last has the version of the template that held when it last began, or a later one. One whose
     client was killed before it sent anything has sent nothing since."""
     sent = {
@@ -176,7 +176,7 @@ def find_outdated(ledger: Ledger, record: list[Request]) -> Iterator[str]:
             yield f"{turn} began with version {version} and sent version {found}"
 
 
-def find_forgotten(ledger: Ledger, books: Books, record: list[Request]) -> Iterator[str]:
+def find_forgotten(ledger: Ledger, books: Books, record: list[MessagesRequest]) -> Iterator[str]:
     """What was done before is in every later request of the session, or was summed up by the CLI.
 
     A turn that was rejected and never begun again has no start in the journal: the requests say what was first.

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from supervisor.rehearsal import Rehearsal, Request
+from supervisor.rehearsal import MessagesRequest, Rehearsal
 from tests.chaos.callers import Callers, make_places
 from tests.chaos.faults import Faults
 from tests.chaos.ledger import Ledger
@@ -73,7 +73,7 @@ class Run:
     plan: Plan
     ledger: Ledger = field(default_factory=Ledger)
     faults: Counter[str] = field(default_factory=Counter)
-    record: list[Request] = field(default_factory=list)
+    record: list[MessagesRequest] = field(default_factory=list)
     """Every request that reached the endpoint."""
     overtime: list[str] = field(default_factory=list)
     """What had not ended when its time was up."""

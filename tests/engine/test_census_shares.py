@@ -18,7 +18,7 @@ from supervisor.clock import Clock
 from supervisor.config.settings import Settings
 from supervisor.engine import memory_sampler
 from supervisor.engine.memory_sampler import Census
-from supervisor.process.process_tree import Measure
+from supervisor.process.process_tree import TreeUsage
 from supervisor.scheduling.swap import SwapUse
 from supervisor.sessions.place import Place
 from supervisor.sessions.slot import Slot
@@ -116,8 +116,8 @@ async def test_the_room_in_swap_is_read_before_the_clients_and_what_all_of_them_
     free = [400]
 
     class Sleeper:
-        def measure(self, processes: object) -> Measure:
-            measured = Measure(100, 1, 0.0, 10)
+        def measure(self, processes: object) -> TreeUsage:
+            measured = TreeUsage(100, 1, 0.0, 10)
             free[0] -= 50  # what it hands back from now on
             return measured
 
@@ -140,7 +140,7 @@ async def test_what_is_unused_changes_in_the_step_in_which_what_clients_use_does
     elsewhere: list[str] = []
     note = Place.note_measure
 
-    def note_measure(slot: Slot, measure: Measure, at: float) -> None:
+    def note_measure(slot: Slot, measure: TreeUsage, at: float) -> None:
         note(slot, measure, at)
         asyncio.get_running_loop().call_soon(elsewhere.append, slot.id)
 

@@ -16,7 +16,7 @@ from claude_agent_sdk.types import StreamEvent
 
 from supervisor.process.process_tree import LOST, MARK, iter_processes
 from supervisor.rehearsal import Rehearsal
-from supervisor.rehearsal.request import Request
+from supervisor.rehearsal.request import MessagesRequest
 
 
 class Talker:
@@ -100,7 +100,7 @@ class Bench:
         """What the CLIs of this probe wrote to stderr."""
 
     @property
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[MessagesRequest]:
         """Those of this probe, oldest first."""
         return self.rehearsal.record[self._seen :]
 

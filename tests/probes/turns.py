@@ -10,7 +10,7 @@ import claude_agent_sdk as sdk
 import psutil
 
 from supervisor.rehearsal.reply import Reply
-from supervisor.rehearsal.request import Request
+from supervisor.rehearsal.request import MessagesRequest
 from tests.probes.bench import Bench
 from tests.probes.probe import probe
 
@@ -158,7 +158,7 @@ def _kill_at_request(bench: Bench, process: psutil.Process) -> Iterator[None]:
     """In place of a reply."""
     real = bench.rehearsal.reply_to
 
-    def reply_to(request: Request) -> tuple[Reply, str]:
+    def reply_to(request: MessagesRequest) -> tuple[Reply, str]:
         process.kill()
         return real(request)
 

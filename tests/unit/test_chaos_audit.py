@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from supervisor.process.process_tree import MARK
-from supervisor.rehearsal import Request
+from supervisor.rehearsal import MessagesRequest
 from supervisor.rehearsal.request import parse_request
 from tests.chaos.audit import Reckoning, examine, find_unhooked
 from tests.chaos.books import Books, Entry
@@ -73,7 +73,7 @@ def write_transcript(folder: Path, place: Place, lines: list[tuple[str, str]]) -
     path.write_text("\n".join(map(json.dumps, entries)) + "\n")
 
 
-def request(lines: list[tuple[str, str]]) -> Request:
+def request(lines: list[tuple[str, str]]) -> MessagesRequest:
     return parse_request({"messages": [{"role": role, "content": text} for role, text in lines]}, at=0.0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.rehearsal.repertoire.topic import Choice, Note, Role, Topic
+from supervisor.rehearsal.repertoire.topic import NoteFile, OpenChoice, Role, Topic
 
 _REVIEW = """\
 ## Review: {title}
@@ -51,7 +51,7 @@ _ACCESS = Topic(
         "it (not delete), keep its mailbox for 30 days and tell its manager. Say the word.",
     ),
     guide=_REVIEW,
-    choice=Choice(
+    choice=OpenChoice(
         "How long shall the access last?",
         "Duration",
         (
@@ -73,7 +73,7 @@ _BACKUP = Topic(
         "folder first, so that nothing current is overwritten; swapping it in is one command and yours to give.",
     ),
     guide=_REVIEW,
-    note=Note(
+    note=NoteFile(
         "restore-plan.md",
         "# Restore plan\n\n1. Restore into `restore/` beside the original\n2. Compare counts and ten files at "
         "random\n3. Freeze writers\n4. Swap\n5. Keep the old copy for seven days\n\nWay back at every step: stop "
@@ -103,7 +103,7 @@ _RELEASE = Topic(
         "item: node 5 still answers with the old certificate chain, harmless until the 14th.",
     ),
     guide=_REVIEW,
-    choice=Choice(
+    choice=OpenChoice(
         "Two of six nodes are updated and healthy. How shall I go on?",
         "Rollout",
         (
@@ -151,7 +151,7 @@ _OTHERWISE = Topic(
         "now; the change itself is a minute, and waits for your yes.",
     ),
     guide=_REVIEW,
-    note=Note(
+    note=NoteFile(
         "change.md",
         "# Change: {title}\n\n- Why: asked for by the caller\n- Window: after 18:00\n- Check: health page green "
         "for ten minutes\n- Way back: previous value, kept for seven days\n",

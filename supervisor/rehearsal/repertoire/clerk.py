@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.rehearsal.repertoire.topic import Choice, Note, Role, Topic
+from supervisor.rehearsal.repertoire.topic import NoteFile, OpenChoice, Role, Topic
 
 _CLOSE_OUT = """\
 ## {title}: where we stand
@@ -52,7 +52,7 @@ _INVOICE = Topic(
         "I stopped at one point: the order says 40 pieces, the delivery note 38, and the invoice 40. I have asked "
         "the supplier for a credit over two. Everything else is in order and waits in *blocked*.",
     ),
-    choice=Choice(
+    choice=OpenChoice(
         "The order says 40 pieces, the delivery note 38. What shall I book?",
         "Quantity",
         (
@@ -63,7 +63,7 @@ _INVOICE = Topic(
         "Noted: **{choice}**. The supplier gets two friendly lines, and the entry carries your decision and today's "
         "date.",
     ),
-    note=Note(
+    note=NoteFile(
         "journal-entry.md",
         "# Journal entry\n\n| account | text            |    debit |   credit |\n"
         "|--------:|-----------------|---------:|---------:|\n|    6300 | goods, net      | 1,240.00 |          |\n"
@@ -125,7 +125,7 @@ _OTHERWISE = Topic(
         "sheet is attached to the entry.",
     ),
     guide=_CLOSE_OUT,
-    note=Note(
+    note=NoteFile(
         "ledger-note.md",
         "# Note to the file\n\nSubject: {title}\n\n- checked twice, no difference left\n- filed under 2,207\n- "
         "cost centre 4711, as last year\n",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.rehearsal.repertoire.topic import Appointment, Choice, Note, Role, Topic
+from supervisor.rehearsal.repertoire.topic import Appointment, NoteFile, OpenChoice, Role, Topic
 
 _FIRST_DAY = """\
 ## {title}: the whole way, once
@@ -68,7 +68,7 @@ _PASSWORD = Topic(
         "badge (room 2.14, until five) or ask your lead to confirm you by phone, and I will pair the new one in two "
         "minutes.",
     ),
-    choice=Choice(
+    choice=OpenChoice(
         "Where shall I send the one-time code?",
         "Code",
         (
@@ -88,7 +88,7 @@ _PRINTER = Topic(
         "come out in about a minute. If it asks for A3, press *Continue*: the driver is wrong, the paper "
         "is right.",
     ),
-    note=Note(
+    note=NoteFile(
         "printer-third-floor.md",
         "# Printer, third floor\n\n- Symptom: tray 2 reports open\n- Workaround: `print-4-west`\n- Technician: "
         "ordered for tomorrow, 9:00\n- Told: everybody who had a job in the queue\n",
@@ -115,7 +115,7 @@ _TRAVEL = Topic(
         "Good news: the per-diem was raised in April. Under eight hours nothing, up to a full day 15, beyond that "
         "30. Make one claim per trip, not one per receipt, and it is paid with the next salary.",
     ),
-    choice=Choice(
+    choice=OpenChoice(
         "How would you like to travel?",
         "Transport",
         (
@@ -138,7 +138,7 @@ _HARDWARE = Topic(
         "holds 9 GB.",
     ),
     guide=_FIRST_DAY,
-    choice=Choice(
+    choice=OpenChoice(
         "When shall we exchange the laptop?",
         "Appointment",
         (("Thursday 10:00", "Forty minutes, coffee included"), ("Friday 14:00", "Forty minutes, quieter")),
@@ -208,7 +208,7 @@ _OTHERWISE = Topic(
         "asks three questions, and the second one is optional although it does not look it.",
     ),
     guide=_FIRST_DAY,
-    note=Note(
+    note=NoteFile(
         "request.md",
         "# Request: {title}\n\nFiled by the helpdesk on behalf of the caller.\n\n- Expected: works as the handbook "
         "says\n- Next step: floor coordinator, two working days\n",

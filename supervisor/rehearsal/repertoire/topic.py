@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class OpenChoice:
     """Something only the person who asked can decide."""
 
     question: str
@@ -18,7 +18,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class NoteFile:
     """A file worth writing into the workspace."""
 
     name: str
@@ -51,8 +51,8 @@ class Topic:
     """Given in this order, to one prompt after the other of the same conversation."""
     guide: str = ""
     """A long Markdown answer."""
-    choice: Choice | None = None
-    note: Note | None = None
+    choice: OpenChoice | None = None
+    note: NoteFile | None = None
     appointment: Appointment | None = None
 
 

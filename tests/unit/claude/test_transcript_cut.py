@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.claude.transcript_cut import Cut, CutKind, find_cut, find_spent
+from supervisor.claude.transcript_cut import CutKind, TranscriptCut, find_cut, find_spent
 
 ANSWER = {"role": "assistant", "model": "claude-opus-5-5", "stop_reason": "end_turn"}
 REFUSAL = {"role": "assistant", "model": "<synthetic>", "stop_reason": "stop_sequence"}
@@ -31,7 +31,7 @@ def write(path: Path, *said: dict[str, str]) -> Path:
 @pytest.mark.parametrize("said", [(), (TOOL_CALL,), (REFUSAL,), (TOOL_CALL, REFUSAL)])
 def test_what_the_cli_says_itself_is_no_answer(tmp_path: Path, said: tuple[dict[str, str], ...]) -> None:
     """R2: the CLI writes "API Error: 529" as a message of the agent, with a stop reason."""
-    assert find_cut(write(tmp_path / "t.jsonl", *said), ["asked"]) == Cut(CutKind.AFTER, "reply", "asked")
+    assert find_cut(write(tmp_path / "t.jsonl", *said), ["asked"]) == TranscriptCut(CutKind.AFTER, "reply", "asked")
 
 
 @pytest.mark.parametrize("said", [(ANSWER,), (TOOL_CALL, ANSWER)])
@@ -45,7 +45,7 @@ def test_a_conversation_summed_up_since_is_cut_behind_its_summary(tmp_path: Path
     summary = {"type": "user", "uuid": "summary", "parentUuid": "x", "isCompactSummary": True, "message": {}}
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:3], json.dumps(summary), *lines[3:]]) + "\n")
-    assert find_cut(path, ["asked"]) == Cut(CutKind.AFTER, "summary", "asked")
+    assert find_cut(path, ["asked"]) == TranscriptCut(CutKind.AFTER, "summary", "asked")
 
 
 def lines(path: Path, *entries: tuple[str, str | None, str, dict[str, object]]) -> Path:
@@ -58,20 +58,26 @@ def lines(path: Path, *entries: tuple[str, str | None, str, dict[str, object]]) 
 @pytest.mark.parametrize(
     ("between", "cut"),
     [
-        ([], Cut(CutKind.AFTER, "reply")),
-        ([("lost", "user", {}), ("synthetic", "assistant", {"message": REFUSAL})], Cut(CutKind.AFTER, "reply")),
-        ([("lost", "user", {}), ("call", "assistant", {"message": TOOL_CALL})], Cut(CutKind.AFTER, "call")),
+        ([], TranscriptCut(CutKind.AFTER, "reply")),
+        (
+            [("lost", "user", {}), ("synthetic", "assistant", {"message": REFUSAL})],
+            TranscriptCut(CutKind.AFTER, "reply"),
+        ),
+        ([("lost", "user", {}), ("call", "assistant", {"message": TOOL_CALL})], TranscriptCut(CutKind.AFTER, "call")),
         (
             [("lost", "user", {}), ("call", "assistant", {"message": TOOL_CALL}), ("result", "user", {})],
-            Cut(CutKind.AFTER, "call"),
+            TranscriptCut(CutKind.AFTER, "call"),
         ),
-        ([("other", "assistant", {"message": ANSWER, "isSidechain": True})], Cut(CutKind.AFTER, "reply")),
-        ([("summary", "user", {"isCompactSummary": True}), ("lost", "user", {})], Cut(CutKind.AFTER, "summary")),
-        ([("odd", "assistant", {"message": ["no", "mapping"]})], Cut(CutKind.AFTER, "odd")),
+        ([("other", "assistant", {"message": ANSWER, "isSidechain": True})], TranscriptCut(CutKind.AFTER, "reply")),
+        (
+            [("summary", "user", {"isCompactSummary": True}), ("lost", "user", {})],
+            TranscriptCut(CutKind.AFTER, "summary"),
+        ),
+        ([("odd", "assistant", {"message": ["no", "mapping"]})], TranscriptCut(CutKind.AFTER, "odd")),
     ],
 )
 def test_what_the_model_has_not_replied_to_is_cut_with_the_rejected_prompt(
-    tmp_path: Path, between: list[tuple[str, str, dict[str, object]]], cut: Cut
+    tmp_path: Path, between: list[tuple[str, str, dict[str, object]]], cut: TranscriptCut
 ) -> None:
     named = [("first", "user", {}), ("reply", "assistant", {"message": ANSWER}), *between, ("asked", "user", {})]
     parents = [None, *(uuid for uuid, _, _ in named)]
@@ -86,7 +92,7 @@ def test_what_the_model_has_not_replied_to_is_cut_with_the_rejected_prompt(
 def test_where_the_model_has_never_replied_nothing_is_kept(tmp_path: Path, parent: str | None) -> None:
     """A chain that leads nowhere, or in a circle, ends as well."""
     path = lines(tmp_path / "t.jsonl", ("lost", parent, "user", {}), ("asked", "lost", "user", {}))
-    assert find_cut(path, ["asked"], with_unjudged=True) == Cut(CutKind.ALL, drops="asked")
+    assert find_cut(path, ["asked"], with_unjudged=True) == TranscriptCut(CutKind.ALL, drops="asked")
 
 
 ODD_LINES = [

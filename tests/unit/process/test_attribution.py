@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from supervisor.api.outcomes import Usage
 from supervisor.process.attribution import BY_ITSELF, Attribution
-from supervisor.process.listener import Listener, Place
+from supervisor.process.listener import AnyPlace, Listener
 from supervisor.process.reports import (
     NEVER_WRITTEN,
     Compacted,
@@ -35,25 +35,25 @@ class Stage:
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.missed = 0
-        place, listener = cast(Place, self), cast(Listener[Place], self)
+        place, listener = cast(AnyPlace, self), cast(Listener[AnyPlace], self)
         self.turn = Attribution(place, listener, self._miss)
 
     def _miss(self) -> None:
         self.missed += 1
 
-    def client_told(self, place: Place, event: Any) -> None:
+    def client_told(self, place: AnyPlace, event: Any) -> None:
         self.told.append(event)
 
-    def client_began(self, place: Place, why: str) -> None:
+    def client_began(self, place: AnyPlace, why: str) -> None:
         self.told.append(f"began: {why}")
 
-    def client_own_result(self, place: Place, result: Result | None) -> None:
+    def client_own_result(self, place: AnyPlace, result: Result | None) -> None:
         self.told.append(("own", result))
 
-    def client_result(self, place: Place, result: Result) -> None:
+    def client_result(self, place: AnyPlace, result: Result) -> None:
         self.told.append(("ours", result))
 
-    def client_rested(self, place: Place) -> None:
+    def client_rested(self, place: AnyPlace) -> None:
         self.told.append("rested")
 
     def write(self, uuid: str) -> None:

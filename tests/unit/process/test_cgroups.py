@@ -17,7 +17,7 @@ import pytest
 from supervisor.journal import ClientRecord
 from supervisor.process import cgroups, guard
 from supervisor.process.cgroups import Cgroup, Cgroups, can_reclaim, find_delegated, open_cgroups
-from supervisor.process.process_tree import Measure, ProcessTable, Tree, is_alive
+from supervisor.process.process_tree import ProcessTable, Tree, TreeUsage, is_alive
 from supervisor.process.suspension import Suspension
 from supervisor.recovery.orphans import end_orphans
 from tests.unit.process.trees import FAMILY, RUN, below, guarded
@@ -191,7 +191,7 @@ def test_what_a_group_used_at_most_and_how_long_it_waited_is_read_where_the_kern
     (tmp_path / "memory.pressure").write_text("\n".join(lines))
     measure = ProcessTable().measure(me, group)
     assert (measure.peak_bytes, measure.pressure) == (281018368, 12.34)
-    assert ProcessTable().measure(0, group) == Measure(), "nothing is told of a client that is not there"
+    assert ProcessTable().measure(0, group) == TreeUsage(), "nothing is told of a client that is not there"
 
 
 def test_a_real_group_tells_its_peak_and_its_pressure_where_the_host_counts_them(cgroup_base: Path) -> None:

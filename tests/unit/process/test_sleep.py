@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from supervisor.process.connection import Connection
-from supervisor.process.listener import Listener, Place
-from supervisor.process.process_tree import Measure, ProcessTable
+from supervisor.process.listener import AnyPlace, Listener
+from supervisor.process.process_tree import ProcessTable, TreeUsage
 from supervisor.process.sleep import ClientSleep
 from tests.waiting import until
 
@@ -30,7 +30,7 @@ class Stage:
         self.deadline = 60.0
         self.becomes_asleep: bool | None = None
         """What comes of stopping it; None: others are being stopped, and it is not its turn."""
-        self.slept: list[Measure] = []
+        self.slept: list[TreeUsage] = []
 
     async def suspend(self) -> bool:
         self.suspending += 1
@@ -42,16 +42,16 @@ class Stage:
             self.suspending -= 1
         return bool(self.becomes_asleep)
 
-    def measure(self, table: ProcessTable) -> Measure:
+    def measure(self, table: ProcessTable) -> TreeUsage:
         raise psutil.NoSuchProcess(1)
 
-    def client_slept(self, place: Place, measure: Measure) -> None:
+    def client_slept(self, place: AnyPlace, measure: TreeUsage) -> None:
         self.slept.append(measure)
 
     def wake(self) -> None:
         pass
 
-    def client_woke(self, place: Place, seconds: float) -> None:
+    def client_woke(self, place: AnyPlace, seconds: float) -> None:
         self.woke += 1
 
     async def ask(self) -> None:
@@ -61,10 +61,10 @@ class Stage:
         self.silences += 1
 
     @asynccontextmanager
-    async def sleep(self) -> AsyncIterator[ClientSleep[Place]]:
-        connection, listener = cast(Connection, self), cast(Listener[Place], self)
+    async def sleep(self) -> AsyncIterator[ClientSleep[AnyPlace]]:
+        connection, listener = cast(Connection, self), cast(Listener[AnyPlace], self)
         sleep = ClientSleep(
-            cast(Place, self), connection, listener, ask=self.ask, deadline=self.deadline, on_silence=self.give_up
+            cast(AnyPlace, self), connection, listener, ask=self.ask, deadline=self.deadline, on_silence=self.give_up
         )
         async with anyio.create_task_group() as group:
             group.start_soon(sleep.obey)
@@ -127,7 +127,7 @@ async def test_where_it_cannot_be_measured_it_sleeps_all_the_same() -> None:
     stage.becomes_asleep = True
     async with stage.sleep() as sleep:
         sleep.begin()
-        await until(lambda: stage.slept == [Measure()])
+        await until(lambda: stage.slept == [TreeUsage()])
         assert sleep.is_down
 
 

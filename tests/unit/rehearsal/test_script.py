@@ -13,7 +13,7 @@ from supervisor.rehearsal.errands import ALARM, ERRANDS
 from supervisor.rehearsal.improvisation import CALENDAR, FRIDAY
 from supervisor.rehearsal.repertoire import role_for
 from supervisor.rehearsal.reply import Cut, Refuse, Reply, Say, Use, Wait, fragments
-from supervisor.rehearsal.request import Request, parse_request
+from supervisor.rehearsal.request import MessagesRequest, parse_request
 from supervisor.rehearsal.script import decide
 
 TOOLS = ("Bash", "Write", "AskUserQuestion")
@@ -33,7 +33,7 @@ def result(text: str, *, is_error: bool = False) -> dict[str, Any]:
     return {"role": "user", "content": [block, {"type": "text", "text": "<system-reminder>x</system-reminder>"}]}
 
 
-def request(*messages: dict[str, Any], tools: tuple[str, ...] = TOOLS, system: str = "") -> Request:
+def request(*messages: dict[str, Any], tools: tuple[str, ...] = TOOLS, system: str = "") -> MessagesRequest:
     body = {"model": "m", "system": system, "messages": list(messages), "tools": [{"name": n} for n in tools]}
     return parse_request(body, at=0.0)
 
