@@ -16,8 +16,9 @@ from anyio.abc import TaskGroup
 from supervisor import Rehearsal, Settings, Template
 from supervisor.api.errors import ClientDied
 from supervisor.api.questions import Allow
+from supervisor.claude.installation import Installation
 from supervisor.claude.options import compile_options
-from supervisor.claude.sdk_connection import Installation, SdkConnector
+from supervisor.claude.sdk_connection import SdkConnector
 from supervisor.permissions.requests import ToolRequest, Verdict
 from supervisor.process.cgroups import Cgroups
 from supervisor.process.connection import Connection, Connector, Launch

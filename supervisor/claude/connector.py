@@ -47,7 +47,8 @@ def bundled_cli(
         return serving(options, template.provider or HOST, "")
 
     def make(template: Template) -> Connector:
-        from supervisor.claude.sdk_connection import Installation, SdkConnector
+        from supervisor.claude.installation import Installation
+        from supervisor.claude.sdk_connection import SdkConnector
 
         sources = find_sources(template, environment)
         context = contexts.prepare(template, compile_now, sources)

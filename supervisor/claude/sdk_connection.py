@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import logging
-import os
 import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from msgspec import Struct
 
-from supervisor import bounds
 from supervisor.api.errors import ClientDied, ConnectFailed
-from supervisor.api.questions import Choose, Deny
 from supervisor.api.states import Server
+from supervisor.claude.installation import Installation
 from supervisor.claude.last_words import LastWords
 from supervisor.claude.options import CompiledOptions
 from supervisor.claude.start_files import FOLDER, StartFiles, start_files
+from supervisor.claude.tool_permissions import ToolPermissions
 from supervisor.claude.transcript_cut import (
     CutKind,
     TranscriptCut,
@@ -29,37 +26,22 @@ from supervisor.claude.transcript_cut import (
     find_spent,
     find_transcript,
     keep_private,
-    project_name,
     set_aside,
 )
-from supervisor.config.client_variables import is_of_a_provider, keep_own, names_for_client, names_withheld
-from supervisor.config.restrictions import client_settings
-from supervisor.config.template import reads_anywhere
+from supervisor.config.client_variables import keep_own
 from supervisor.files.paths import find_config_dir
 from supervisor.files.private import make_private_dir
 from supervisor.in_thread import run_in_thread
 from supervisor.late_imports import import_late
-from supervisor.permissions.brackets import as_denial, as_question
-from supervisor.permissions.requests import ToolRequest, Verdict
-from supervisor.permissions.targets import is_outside
-from supervisor.permissions.tool_calls import to_input
-from supervisor.process.cgroups import Cgroup, Cgroups
+from supervisor.process.cgroups import Cgroup
 from supervisor.process.connection import Connection, Connector, Launch
-from supervisor.process.executable import WITHHELD
-from supervisor.process.guard import CGROUP, KEEP, SUPERVISOR
-from supervisor.process.process_tree import MARK, ProcessTable, Tree, TreeUsage, find_descendant, find_top, if_there
+from supervisor.process.process_tree import ProcessTable, Tree, TreeUsage, find_descendant, find_top, if_there
 from supervisor.process.reports import ClientEvent
 from supervisor.process.suspension import Suspension
 from supervisor.text.cleaning import clean, one_line
 
 if TYPE_CHECKING:
-    from claude_agent_sdk import (
-        ClaudeAgentOptions,
-        ClaudeSDKClient,
-        PermissionResultAllow,
-        PermissionResultDeny,
-        ToolPermissionContext,
-    )
+    from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 
     from supervisor.claude.arrivals import Arrivals
     from supervisor.claude.contexts import AgentContext
@@ -72,18 +54,6 @@ _log = logging.getLogger(__name__)
 PLANNING_FIGURE = 256 * 1024**2
 """Bytes expected of a client while too few have been measured. Trees of the bundled CLI measured 110-250 MB (PSS, after
 up to five turns): this is just above them. The 1 GiB of S2.29 would leave three quarters of a host unused."""
-
-
-class Installation(Struct, frozen=True):
-    """The parts of a host that all its clients are started with."""
-
-    state_dir: Path
-    cli: Path | None = None
-    """What to start instead of the bundled CLI (`executable.wrap_cli`)."""
-    tools: Path | None = None
-    """What the CLI starts its tools through (`executable.wrap_tools`)."""
-    cgroups: Cgroups | None = None
-    """Where each client gets a control group of its own."""
 
 
 Use = Callable[[], Awaitable["AgentContext | None"]]
@@ -172,7 +142,8 @@ class SdkConnection:
             compiled, folder = self._compiled, self._installation.state_dir / FOLDER
             servers = keep_own(compiled.servers) if self._installation.tools is not None else compiled.servers
             servers = {**servers, **compiled.tools.for_cli()}
-            with start_files(folder, compiled.prompt, servers, self._settings()) as files:
+            settings = self._installation.make_settings(compiled, self._launch.workspace)
+            with start_files(folder, compiled.prompt, servers, settings) as files:
                 await self._start_with(sdk, translate, files)
         except ConnectFailed:
             raise
@@ -308,17 +279,18 @@ class SdkConnection:
 
     async def _options(self, make: type[ClaudeAgentOptions], files: StartFiles) -> ClaudeAgentOptions:
         launch = self._launch
+        permissions = ToolPermissions(self._compiled, launch)
         options = make(
             **self._compiled.arguments,
             system_prompt={"type": "file", "path": str(files.prompt)},
             mcp_servers=files.servers or {},
-            env=self._environment(),
+            env=self._installation.make_environment(self._compiled, launch.mark, self._cgroup),
             cwd=launch.workspace,
             cli_path=self._installation.cli,
             settings=str(files.settings),
             stderr=self._last_words.hear,
-            can_use_tool=self._may_use,
-            hooks=self._guards(),
+            can_use_tool=permissions.may_use,
+            hooks=permissions.hooks(),
         )
         anew = dataclasses.replace(options, session_id=launch.session_uuid)
         if not launch.resume:
@@ -338,69 +310,6 @@ class SdkConnection:
                 return dataclasses.replace(resumed, resume_session_at=cut.at, resume_drops_turn=cut.drops or None)
             case _:
                 return resumed
-
-    def _environment(self) -> dict[str, str]:
-        """Variables laid over the inherited environment, with the names of all that the guard lets through of it."""
-        compiled, installation = self._compiled, self._installation
-        own = {**compiled.environment, MARK: self._launch.mark}
-        if self._cgroup is not None:
-            own[CGROUP] = str(self._cgroup.path)
-        if installation.tools is not None:
-            own["CLAUDE_CODE_SHELL_PREFIX"] = str(installation.tools)
-            own[WITHHELD] = ""
-        inherited = {
-            name: value for name, value in os.environ.items() if not (compiled.hidden and is_of_a_provider(name))
-        }
-        names = names_for_client(inherited, own)
-        if installation.tools is not None:
-            own[WITHHELD] = " ".join(sorted({*names_withheld(names, compiled.granted), *compiled.secrets}))
-        if installation.cli is None:  # without a guard, a variable can be emptied but not removed
-            return {**dict.fromkeys(os.environ.keys() - {*names}, ""), **own}
-        return {**own, KEEP: ",".join(names), SUPERVISOR: str(os.getpid())}
-
-    def _guards(self) -> dict[Any, Any] | None:
-        """Judges every call by the brackets of the template, and where its mode would let files be read anywhere; in
-        every permission mode and in sub-agents too."""
-        from claude_agent_sdk import HookMatcher
-
-        template = self._compiled.template
-        if template is None:
-            return None
-        brackets = template.brackets
-        must_ask = reads_anywhere(template)
-        if not (brackets or must_ask):
-            return None
-        workspace = self._launch.workspace
-        folders = tuple(map(Path, self._compiled.arguments.get("add_dirs", ())))
-        own = find_config_dir(self._compiled.environment) / "projects" / project_name(workspace)
-
-        def decide(request: ToolRequest) -> dict[str, Any]:
-            if objection := brackets.find_objection(request, workspace):
-                return as_denial(objection)
-            if must_ask and is_outside(request, workspace, (*folders, own)):
-                return as_question("It is outside the agent's workspace")
-            return {}
-
-        async def judge(call: Any, tool_use_id: str | None, context: Any) -> Any:
-            cwd = Path(call["cwd"]) if call.get("cwd") else None
-            arguments = dict(call.get("tool_input") or {})
-            request = ToolRequest(str(call.get("tool_name")), arguments, folders=folders, cwd=cwd)
-            return await run_in_thread(decide, request)
-
-        return {"PreToolUse": [HookMatcher(hooks=[judge], on_failure="block")]}
-
-    def _settings(self) -> dict[str, Any]:
-        compiled, installation = self._compiled, self._installation
-        if compiled.template is None:
-            return {}
-        folders = map(Path, compiled.arguments.get("add_dirs", ()))
-        return client_settings(
-            compiled.template,
-            config_dir=find_config_dir(compiled.environment),
-            state_dir=installation.state_dir,
-            workspace=self._launch.workspace,
-            readable=(*folders, *filter(None, [installation.tools])),
-        )
 
     def _find_transcript(self) -> Path | None:
         """Blocking."""
@@ -423,26 +332,6 @@ class SdkConnection:
         if cut.kind is CutKind.ALL:
             set_aside(transcript, cut.drops)
         return cut
-
-    async def _may_use(
-        self, tool: str, arguments: dict[str, Any], context: ToolPermissionContext
-    ) -> PermissionResultAllow | PermissionResultDeny:
-        from claude_agent_sdk import PermissionResultAllow, PermissionResultDeny
-
-        # A copy of its own: what was shown is what runs, byte for byte.
-        request = ToolRequest(
-            tool,
-            arguments if bounds.is_too_deep(arguments) else copy.deepcopy(arguments),
-            context.tool_use_id or "",
-            clean(context.decision_reason or ""),
-            tuple(map(Path, self._compiled.arguments.get("add_dirs", ()))),
-        )
-        verdict: Verdict = await self._launch.ask(request)
-        if isinstance(verdict.answer, Deny):
-            return PermissionResultDeny(message=verdict.message)
-        if isinstance(verdict.answer, Choose):
-            return PermissionResultAllow(updated_input=to_input(request, verdict.answer))
-        return PermissionResultAllow(updated_input=request.arguments)
 
 
 def _line_of(text: str, uuid: str, *, is_verbatim: bool) -> str:

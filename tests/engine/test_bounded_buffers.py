@@ -13,10 +13,11 @@ import pytest
 from supervisor.api.keys import SessionKey
 from supervisor.api.outcomes import Done, Failed, FailureKind, Outcome
 from supervisor.api.prompts import Prompt
+from supervisor.claude.installation import Installation
 from supervisor.claude.last_words import MOST_WORDS, LastWords
 from supervisor.claude.options import CompiledOptions
 from supervisor.claude.output_limit import MOST_REPLY, MOST_RETRIES
-from supervisor.claude.sdk_connection import Installation, SdkConnector
+from supervisor.claude.sdk_connection import SdkConnector
 from supervisor.config.settings import Settings
 from supervisor.conversation import weigh
 from supervisor.engine.supervisor import Supervisor
