@@ -61,14 +61,27 @@ async def test_the_first_frame_has_the_names_of_the_agents_and_says_that_it_open
         assert all(row.name in text for row in (await stage.empty().snapshot()).instances)
         assert not app.bridge.is_open
         assert engine.calls == []
+        for unknown in ("running", "no session yet", "no client runs", "nothing has happened", "queued", "today"):
+            assert unknown not in text, "nothing is told that is not known yet"
 
         await arrive()
         await settle(app, pilot)
         text = screen_text(app)
         assert "opening" not in text
+        assert "● running" in text
+        assert "queued" in text
         assert app.bridge.sessions
         assert all(one.user in text for one in app.bridge.sessions), "every session of the engine has its row"
         await until(lambda: "helpdesk" in app.bridge.limits)
+
+
+async def test_an_engine_without_sessions_says_so_when_it_is_open() -> None:
+    async with opening(stage.empty()) as (app, pilot, arrive):
+        await arrive()
+        await settle(app, pilot)
+        text = screen_text(app)
+        assert "no session yet: n begins one" in text
+        assert "nothing has happened yet" in text
 
 
 async def test_a_verb_that_is_wanted_before_waits_for_the_engine() -> None:

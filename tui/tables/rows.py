@@ -178,6 +178,14 @@ def clients_compact(pool: PoolStatistics, outdated: int = 0) -> tuple[Cell, ...]
     return tuple(parts)
 
 
+def opening_row(row: Row) -> Row:
+    """The row of an instance whose engine is being opened: how it is, and what of it waits, is not known yet."""
+    cells = {"state": Cell(f"{format.glyph(SlotState.STARTING)} opening", "dim")}
+    return row._replace(
+        cells=tuple(cells.get(column.key, cell) for column, cell in zip(INSTANCE_COLUMNS, row.cells, strict=True))
+    )
+
+
 def instance_row(row: InstanceRow, now: float, by: Remedies = KEYS) -> Row:
     pool = row.pool
     needs = tuple(

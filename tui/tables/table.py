@@ -115,6 +115,9 @@ class LineTable(LineView, can_focus=True):
     filter_text: reactive[str] = reactive("", init=False)
     """Only rows that contain this (whatever the case) are shown; a leading `!` shows the others."""
 
+    empty: reactive[str] = reactive("", init=False)
+    """Shown when there are no rows."""
+
     class CursorMoved(TableMessage):
         """The cursor stands on another row; `key` is None when there is none."""
 
@@ -150,8 +153,7 @@ class LineTable(LineView, can_focus=True):
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self.columns = tuple(columns)
-        self.empty = empty
-        """Shown when there are no rows."""
+        self.set_reactive(LineTable.empty, empty)
         self._book = RowBook(self.columns)
         self._cursor = 0
         self._cursor_key: str | None = None

@@ -22,6 +22,7 @@ from tui.wording.sanitize import clean_cell
 
 KEPT = 2_000
 """Lines."""
+NOTHING_YET = "nothing has happened yet"
 
 
 class EventLine(NamedTuple):
@@ -83,6 +84,9 @@ class EventLog(LineView, can_focus=True):
 
     filter_text: reactive[str] = reactive("", init=False)
     """Only lines that contain this, whatever the case; a leading `!` shows the others."""
+
+    empty: reactive[str] = reactive(NOTHING_YET, init=False)
+    """Shown when there are no lines."""
 
     class Opened(Message):
         """Enter, or a double click, on a line about a session."""
@@ -244,8 +248,8 @@ class EventLog(LineView, can_focus=True):
         index = self._top + y
         if index >= len(self._shown):
             if y == 0 and not self._shown:
-                words = f" no line matches “{self.filter_text}”" if self._lines else " nothing has happened yet"
-                quiet = Segment(clean_cell(words, width), base + self.ink("empty"))
+                words = f"no line matches “{self.filter_text}”" if self._lines else self.empty
+                quiet = Segment(clean_cell(f" {words}", width), base + self.ink("empty"))
                 return Strip([quiet]).adjust_cell_length(width, base)
             return Strip.blank(width, base)
         _, line = self._shown[index]

@@ -100,11 +100,13 @@ def compose_header(
 ) -> Content:
     """The line for a width in cells: badge and numbers on the left, memory and time on the right."""
     alarm = alarm_words(host, leaves=leaves, is_cut_off=is_cut_off)
-    counts = _counts(instances, now, is_terse=bool(alarm) and width < ROOMY)
-    opening = [] if is_open else [Part(Content.styled("opening …", "bold $text-primary"))]
-    left = [_badge(host), *opening, *_alarm(alarm), *counts, *_left_out(host, instances)]
+    if is_open:
+        known = _counts(instances, now, is_terse=bool(alarm) and width < ROOMY)
+    else:
+        known = [Part(Content.styled("opening …", "bold $text-primary"))]
+    left = [_badge(host), *_alarm(alarm), *known, *_left_out(host, instances)]
     clock = Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted")
-    right = [*_today(host), *_warm(instances), *_memory(host), Part(clock, 6)]
+    right = [*(_today(host) if is_open else ()), *_warm(instances), *_memory(host), Part(clock, 6)]
     while len(_joined(left)) + len(_joined(right)) + 3 > width:
         worst = max((part for part in (*left, *right) if part.rank), key=lambda part: part.rank, default=None)
         if worst is None:

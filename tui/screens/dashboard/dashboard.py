@@ -24,7 +24,7 @@ from tui.screens.dashboard.navigation import NavigationScreen
 from tui.tables import inbox_rows, rows
 from tui.tables.live_table import LiveTable
 from tui.tables.table import Row
-from tui.widgets.event_log import EventLog
+from tui.widgets.event_log import NOTHING_YET, EventLog
 from tui.widgets.fittedfooter import FittedFooter
 from tui.widgets.header import StatusHeader
 from tui.widgets.preview import Preview
@@ -41,6 +41,7 @@ TALL, HIGH = 30, 45
 """Lines below which only the most needed pane is shown, and from which on there is room for a preview."""
 EVENTS_WIDE = 14
 """Lines of the event log beside the other panes."""
+NO_SESSIONS, NO_CLIENTS = "no session yet: n begins one", "no client runs"
 NOTHING_SAID = Glimpse((), "")
 LEFT, RIGHT = ("inbox", "instances", "sessions"), ("preview", "clients", "events")
 """Panes by their column."""
@@ -91,14 +92,14 @@ class DashboardScreen(NavigationScreen):
                 )  # fmt: skip
                 yield LiveTable[SessionRow](
                     rows.SESSION_COLUMNS, build=self._session_row, order=rows.session_order, clock=self._clock,
-                    title="Sessions", empty="no session yet: n begins one", id="sessions", shows_top=True,
+                    title="Sessions", empty=NO_SESSIONS, id="sessions", shows_top=True,
                     find=self._find_session,
                 )  # fmt: skip
             with Vertical(id="right"):
                 yield Preview(id="preview")
                 yield LiveTable[ClientRow](
                     rows.CLIENT_COLUMNS, build=rows.client_row, order=rows.client_order, clock=self._clock,
-                    title="Clients", empty="no client runs", id="clients", find=self._find_client,
+                    title="Clients", empty=NO_CLIENTS, id="clients", find=self._find_client,
                 )  # fmt: skip
                 yield self.log_of_events
         yield Input(placeholder="only rows with this text · !text the others", id="filter")
@@ -177,7 +178,8 @@ class DashboardScreen(NavigationScreen):
             self.inbox.show_things(bridge.inbox())
 
     def _instance_row(self, row: InstanceRow, now: float) -> Row:
-        return rows.instance_row(row, now, self.bridge.remedies)
+        made = rows.instance_row(row, now, self.bridge.remedies)
+        return made if self.bridge.is_open else rows.opening_row(made)
 
     def _inbox_row(self, row: inbox_rows.Item, now: float) -> Row:
         return inbox_rows.inbox_row(row, now, self.bridge.remedies)
@@ -216,11 +218,13 @@ class DashboardScreen(NavigationScreen):
         )
         whose = clean_cell(self._scope) if self._scope else "all instances"
         log = self.log_of_events
+        for pane, words in ((self.sessions, NO_SESSIONS), (self.clients, NO_CLIENTS), (log, NOTHING_YET)):
+            pane.empty = words if bridge.is_open else ""
         _entitle(self.inbox, f"{self._inbox_title()}{_marks(self.inbox)}")
         _entitle(self.instances, f"Instances{_marks(self.instances)}", self._instances_note(now))
-        title = f"Sessions · {whose} · {_count(self.sessions)}{_marks(self.sessions)}"
-        _entitle(self.sessions, title, self._sessions_note())
-        _entitle(self.clients, f"Clients · {whose} · {_count(self.clients)}{_marks(self.clients)}")
+        for table, noun, note in ((self.sessions, "Sessions", self._sessions_note()), (self.clients, "Clients", "")):
+            count = f" · {_count(table)}" if bridge.is_open else ""
+            _entitle(table, f"{noun} · {whose}{count}{_marks(table)}", note)
         _entitle(
             log,
             f"Events · {_count(log)}" if log.filter_text else "Events",
