@@ -341,7 +341,7 @@ class BullpenApp(App[int]):
             if key not in self.bridge.sessions and (text := self.operations.unsent.pop(key, "")):
                 words = f"{key} is closed: what you had written for it goes with it: “{format.cut(text, 60)}”"
                 self.notify(clean_cell(words, 300), severity="warning", timeout=8, markup=False)
-        if self._notices is not None:
+        if self._notices is not None and self.bridge.is_open:
             self._notices.look(self.bridge.questions, len(self.bridge.inbox()), self._clock())
         for screen in self.screen_stack:
             if isinstance(screen, DashboardScreen) and screen.is_laid_out:

@@ -23,6 +23,7 @@ from tui.cli import embedded_engine
 from tui.cli.embedded_engine import EmbeddedEngine
 from tui.engine_link.opening_engine import OpeningEngine
 from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.terminal.notifications import Notices, title_of
 
 pytestmark = pytest.mark.anyio
 
@@ -109,6 +110,18 @@ async def test_what_earlier_runs_did_is_in_the_log_once() -> None:
         await arrive()
         await settle(app, pilot)
         assert dashboard.log_of_events.total_count == 1
+
+
+async def test_questions_that_were_open_before_ring_no_bell() -> None:
+    engine = stage.asking()
+    async with opening(engine) as (app, pilot, arrive):
+        sent: list[str] = []
+        app._notices = Notices(sent.append, terminal="xterm")
+        app.flush()
+        await arrive()
+        await settle(app, pilot)
+        assert app.bridge.questions
+        assert sent == [title_of(len(app.bridge.inbox()))]
 
 
 async def test_a_screen_before_the_dashboard_is_kept_and_the_dashboard_has_the_rows_behind_it() -> None:
