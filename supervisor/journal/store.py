@@ -250,7 +250,9 @@ def has_workspaces(folder: Path) -> bool:
 @asynccontextmanager
 async def _connect(path: Path) -> AsyncGenerator[aiosqlite.Connection]:
     try:
-        connection = await aiosqlite.connect(path, isolation_level="IMMEDIATE", timeout=schema.BUSY_TIMEOUT)
+        # Cut off halfway, its thread would answer later, to a loop that may be closed by then.
+        with anyio.CancelScope(shield=True):
+            connection = await aiosqlite.connect(path, isolation_level="IMMEDIATE", timeout=schema.BUSY_TIMEOUT)
     except sqlite3.Error as error:
         raise schema.unusable(path, error) from error
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import anyio
 import anyio.lowlevel
 import pytest
@@ -384,3 +386,42 @@ async def test_entries_of_a_new_run_come_after_all_others_whatever_was_forgotten
     async with opened(folder) as journal:
         assert journal.history(OTHER) == [asked(f"b{number}") for number in range(6)]
         assert journal.history(KEY) == []
+
+
+async def test_one_that_is_broken_off_while_it_is_opened_leaves_no_thread_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread would tell a loop that is closed, and the traceback of that would stand on the terminal."""
+    begun, may_go_on, has_left = anyio.Event(), threading.Event(), anyio.Event()
+    connections: list[aiosqlite.Connection] = []
+    loop = asyncio.get_running_loop()
+
+    def connect(path: Path, **given: Any) -> aiosqlite.Connection:
+        def connector() -> sqlite3.Connection:
+            loop.call_soon_threadsafe(begun.set)
+            may_go_on.wait(10)
+            return sqlite3.connect(path, **given)
+
+        connections.append(aiosqlite.Connection(connector, 64))
+        return connections[0]
+
+    monkeypatch.setattr("supervisor.journal.store.aiosqlite.connect", connect)
+
+    async def open_it() -> None:
+        try:
+            async with opened(folder):
+                raise AssertionError("it was broken off before")
+        finally:
+            has_left.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(open_it)
+        await begun.wait()
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await anyio.wait_all_tasks_blocked()
+            waits_for_it = not has_left.is_set()
+            may_go_on.set()
+    assert waits_for_it
+    connections[0]._thread.join(10)
+    assert not connections[0]._thread.is_alive()
