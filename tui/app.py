@@ -247,7 +247,8 @@ class BullpenApp(App[int]):
     async def take_over(self) -> None:
         """The engine is open: its rows take the place of those that were expected."""
         await self.bridge.open()
-        if self._dashboard is not None and not self.is_leaving:
+        if self._dashboard is not None and self._dashboard.is_laid_out and not self.is_leaving:
+            # One that is laid out later shows all of it then.
             self._dashboard.record(self.bridge.past, is_past=True)
             self.flush()
 

@@ -124,6 +124,28 @@ async def test_questions_that_were_open_before_ring_no_bell() -> None:
         assert sent == [title_of(len(app.bridge.inbox()))]
 
 
+async def test_what_earlier_runs_did_is_there_once_where_the_engine_is_there_before_the_first_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A slow machine: the dashboard is made, and laid out only after that."""
+    engine, stands_for, load = stage.busy(), OpeningEngine(), BullpenApp.on_load
+    engine.past_events = (ActionTaken(at=NOW - 60, instance="helpdesk", verb="pause"),)
+
+    async def load_slowly(self: BullpenApp) -> None:
+        await load(self)
+        stands_for.arrive(engine)
+        await self.take_over()
+
+    monkeypatch.setattr(BullpenApp, "on_load", load_slowly)
+    app = BullpenApp(stands_for.as_engine, rehearsal=True, clock=HandClock(), expected=await expect())
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settle(app, pilot)
+        assert isinstance(app.screen, DashboardScreen)
+        assert app.screen.log_of_events.total_count == 1
+        assert "opening" not in screen_text(app)
+        await until(lambda: "helpdesk" in app.bridge.limits)
+
+
 async def test_a_screen_before_the_dashboard_is_kept_and_the_dashboard_has_the_rows_behind_it() -> None:
     engine = stage.busy()
     async with opening(engine) as (app, pilot, arrive):
