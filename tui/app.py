@@ -311,7 +311,7 @@ class BullpenApp(App[int]):
         if self._drafts is None:
             return
         now = self._chats.drafts() if self._chats is not None else {}
-        for key, text in self.operations.unsent.items():
+        for key, text in (*self.operations.unsent.items(), *reversed(self.operations.unanswered)):
             now[key] = "\n".join(filter(None, (text, now.get(key, ""))))
         if now != self._kept_drafts:
             self._kept_drafts = now

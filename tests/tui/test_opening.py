@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ from textual.pilot import Pilot
 
 from supervisor import ActionTaken, BullpenError, Refused, Snapshot, StateInUse
 from tests.tui import stage
+from tests.tui.stage import ANA
 from tests.tui.stage_engine import NOW, StageEngine
 from tests.tui.theatre import HandClock, screen_text, settle
 from tests.waiting import until
@@ -22,6 +24,7 @@ from tui.app import BullpenApp
 from tui.cli import embedded_engine
 from tui.cli.embedded_engine import EmbeddedEngine
 from tui.engine_link.opening_engine import OpeningEngine
+from tui.kept.drafts import DraftFile
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.terminal.notifications import Notices, title_of
 
@@ -37,11 +40,11 @@ async def expect() -> Snapshot:
 
 @asynccontextmanager
 async def opening(
-    engine: StageEngine, size: tuple[int, int] = (120, 36)
+    engine: StageEngine, size: tuple[int, int] = (120, 36), drafts: DraftFile | None = None
 ) -> AsyncIterator[tuple[BullpenApp, Pilot[Any], Callable[[], Awaitable[None]]]]:
     """The app over rows that are expected, and what opens the engine behind it."""
     stands_for = OpeningEngine()
-    app = BullpenApp(stands_for.as_engine, rehearsal=True, clock=HandClock(), expected=await expect())
+    app = BullpenApp(stands_for.as_engine, rehearsal=True, clock=HandClock(), drafts=drafts, expected=await expect())
 
     async def arrive() -> None:
         stands_for.arrive(engine)
@@ -164,6 +167,28 @@ async def test_it_can_be_left_before_the_engine_is_there() -> None:
         await pilot.press("ctrl+q")
         await until(lambda: app.is_leaving)
         assert app.return_code == 0
+
+
+async def test_prompts_that_the_engine_has_not_answered_are_unsent_messages_of_the_next_start(tmp_path: Path) -> None:
+    """R2: it is left, or cannot be opened, before they reach it. Those that it has are none."""
+    drafts, engine = DraftFile(tmp_path), stage.busy()
+    async with opening(engine, drafts=drafts) as (app, pilot, _):
+        app.open_chats([ANA])
+        await settle(app, pilot)
+        for words in ("one", "two"):
+            await pilot.press(*words, "enter")
+        await pilot.press(*"three")
+        app.exit()
+    assert drafts.load() == ({ANA: "one\ntwo\nthree"}, "")
+    async with opening(engine, drafts=drafts) as (app, pilot, arrive):
+        app.open_chats([ANA])
+        await settle(app, pilot)
+        await pilot.press("enter")
+        await arrive()
+        await app.verbs.idle()
+        app.exit()
+    assert [call[0] for call in engine.calls].count("submit") == 1
+    assert drafts.load() == ({}, "")
 
 
 # The engine that stands for another

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -66,7 +66,7 @@ async def run_dashboard(
 ) -> int:
     """Runs until the operator leaves, with simulated callers and a stand-in who answers for the operator if so wanted.
     Returns the exit code; the terminal is as it was before. Raises what kept the engine from being opened."""
-    from supervisor import BullpenError, expect_rows, pace_interpreter
+    from supervisor import BullpenError, expect_rows, make_private_dir, pace_interpreter
     from tui.app import BullpenApp
     from tui.cli.open_door import keep_door_open
     from tui.kept.drafts import DraftFile
@@ -74,6 +74,8 @@ async def run_dashboard(
     from tui.terminal.clipboard import CopyFile
     from tui.terminal.driver import SafeDriver
 
+    with suppress(OSError):  # what is wrong with it keeps the engine from being opened
+        make_private_dir(settings.run_dir)  # for what is unsent when it is left before that
     stand_for = OpeningEngine()
     app = BullpenApp(
         stand_for.as_engine,

@@ -38,6 +38,8 @@ class Operations:
         self._engine = engine
         self.unsent: dict[SessionKey, str] = {}
         """Words that were not sent when their chat was left, or refused after that: the chat takes them back."""
+        self.unanswered: list[tuple[SessionKey, str]] = []
+        """Prompts that the engine has not answered yet, in their order: nothing of them is recorded there."""
         self.on_forgotten: Callable[[str], object] = lambda _user: None
         """Called with a user who is to be forgotten: drops the drafts and recalled prompts for that user."""
 

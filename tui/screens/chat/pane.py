@@ -366,16 +366,19 @@ class ChatPane(Vertical):
     def prepare(self, text: str) -> Callable[[], Awaitable[None]]:
         """The verb that sends a prompt, and tells why when it is refused. The text counts as sent from now on."""
         key, app, is_new = self.key, self.app, self.prompt.accept(text)
+        self.operations.unanswered.append((key, text))
 
         async def tell() -> None:
             try:
                 ticket = await self.operations.ask(key, text)
             except BullpenError as error:
+                self.operations.unanswered.remove((key, text))
                 app_of(app).verbs.tell_refusal(error)
                 if is_new:
                     self.prompt.take_out(text)
                 self._take_back(key, text)
                 raise
+            self.operations.unanswered.remove((key, text))
             follow(app, ticket, lambda: self._take_back(ticket.key, text))
             self._go_with(key, ticket.key)
 
