@@ -292,9 +292,10 @@ class BullpenApp(App[int]):
         self.notify(f"copied {what}{file} · nothing to paste? F12 shows the text plainly", markup=False, timeout=5)
 
     def _remember(self) -> None:
-        """Writes down what the operator has changed since it was last written."""
+        """Writes down what the operator has changed since it was last written; nothing before the engine is open: the
+        state directory may be another's."""
         dashboard = next((screen for screen in self.screen_stack if isinstance(screen, DashboardScreen)), None)
-        if self._kept is None or dashboard is None or not dashboard.is_laid_out:
+        if self._kept is None or not self.bridge.is_open or dashboard is None or not dashboard.is_laid_out:
             return
         theme = "" if self.theme == DEFAULT_THEME else self.theme
         now = replace(dashboard.preferences(), theme=theme)

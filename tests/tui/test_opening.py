@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 
 from supervisor import ActionTaken, BullpenError, Refused, Snapshot, StateInUse
 from tests.tui import stage
-from tests.tui.stage import ANA
+from tests.tui.stage import ANA, BEN
 from tests.tui.stage_engine import NOW, StageEngine
 from tests.tui.theatre import HandClock, screen_text, settle
 from tests.waiting import until
@@ -24,7 +24,8 @@ from tui.app import BullpenApp
 from tui.cli import embedded_engine
 from tui.cli.embedded_engine import EmbeddedEngine
 from tui.engine_link.opening_engine import OpeningEngine
-from tui.kept.drafts import DraftFile
+from tui.kept.drafts import DraftFile, SharedDraftFile
+from tui.kept.preferences import PreferenceFile
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.terminal.notifications import Notices, title_of
 
@@ -40,11 +41,16 @@ async def expect() -> Snapshot:
 
 @asynccontextmanager
 async def opening(
-    engine: StageEngine, size: tuple[int, int] = (120, 36), drafts: DraftFile | None = None
+    engine: StageEngine,
+    size: tuple[int, int] = (120, 36),
+    drafts: DraftFile | None = None,
+    kept: PreferenceFile | None = None,
 ) -> AsyncIterator[tuple[BullpenApp, Pilot[Any], Callable[[], Awaitable[None]]]]:
     """The app over rows that are expected, and what opens the engine behind it."""
     stands_for = OpeningEngine()
-    app = BullpenApp(stands_for.as_engine, rehearsal=True, clock=HandClock(), drafts=drafts, expected=await expect())
+    app = BullpenApp(
+        stands_for.as_engine, rehearsal=True, clock=HandClock(), drafts=drafts, kept=kept, expected=await expect()
+    )
 
     async def arrive() -> None:
         stands_for.arrive(engine)
@@ -189,6 +195,21 @@ async def test_prompts_that_the_engine_has_not_answered_are_unsent_messages_of_t
         app.exit()
     assert [call[0] for call in engine.calls].count("submit") == 1
     assert drafts.load() == ({}, "")
+
+
+async def test_a_dashboard_that_is_refused_changes_nothing_of_what_the_first_one_keeps(tmp_path: Path) -> None:
+    """R2: that another bullpen holds the state directory is found behind the first frame."""
+    remembered = tmp_path / "dashboard.json"
+    remembered.write_text('{"scope": "known to the first alone"}')
+    first, second = SharedDraftFile(tmp_path), SharedDraftFile(tmp_path)
+    async with opening(stage.busy(), drafts=second, kept=PreferenceFile(tmp_path)) as (app, pilot, _):
+        first.save({ANA: "of the first"})
+        app.open_chats([BEN])
+        await settle(app, pilot)
+        await pilot.press(*"second")
+        app.exit(return_code=2)
+    assert first.load() == ({ANA: "of the first", BEN: "second"}, "")
+    assert remembered.read_text() == '{"scope": "known to the first alone"}'
 
 
 # The engine that stands for another

@@ -69,7 +69,7 @@ async def run_dashboard(
     from supervisor import BullpenError, expect_rows, make_private_dir, pace_interpreter
     from tui.app import BullpenApp
     from tui.cli.open_door import keep_door_open
-    from tui.kept.drafts import DraftFile
+    from tui.kept.drafts import SharedDraftFile
     from tui.kept.preferences import PreferenceFile
     from tui.terminal.clipboard import CopyFile
     from tui.terminal.driver import SafeDriver
@@ -83,7 +83,7 @@ async def run_dashboard(
         driver_class=SafeDriver,
         copies=CopyFile(settings.state_dir / "copied.txt"),
         kept=PreferenceFile(settings.state_dir),
-        drafts=DraftFile(settings.run_dir),  # sessions of a rehearsal have the names of others
+        drafts=SharedDraftFile(settings.run_dir),  # sessions of a rehearsal have the names of others
         notices=settings.notices,
         expected=expect_rows(
             loaded.templates, _settings_of_run(settings), endpoint=_name_endpoint(settings), left_out=loaded.left_out
