@@ -424,10 +424,14 @@ class BullpenApp(App[int]):
             self._drain_and_leave()
 
     async def _exit_when_told(self) -> None:
-        """Exits once the operator's verbs have reached the engine, at the latest after `TOLD_WITHIN` seconds."""
-        with anyio.move_on_after(TOLD_WITHIN):
+        """Exits once the operator's verbs have reached the engine, at the latest after `TOLD_WITHIN` seconds; what was
+        not answered by then is told below the command."""
+        self.notify("leaves when the engine has answered what it was told last", markup=False, timeout=TOLD_WITHIN)
+        with anyio.move_on_after(TOLD_WITHIN) as waiting:
             await self.verbs.idle()
-        self.exit(0)
+        if not self.is_leaving:  # asked for twice
+            unanswered = Content("the engine has not answered what it was told last: it may not have been done")
+            self.exit(0, message=unanswered if waiting.cancelled_caught else None)
 
     def _drain_and_leave(self) -> None:
         self._states_before = {name: row.state for name, row in self.bridge.instances.items()}

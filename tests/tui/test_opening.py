@@ -175,6 +175,32 @@ async def test_it_can_be_left_before_the_engine_is_there() -> None:
         assert app.return_code == 0
 
 
+async def test_what_the_engine_has_not_answered_when_it_is_left_is_told_below_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Leaving waits a moment for it, and says so; asked for twice, it is told once."""
+    monkeypatch.setattr("tui.app.TOLD_WITHIN", 0.05)
+    engine, ends = stage.busy(), list[str]()
+    async with opening(engine) as (app, pilot, _):
+        leave = app.exit
+
+        def note(result: int | None = None, return_code: int = 0, message: Any = None) -> None:
+            ends.append(str(message))
+            leave(result, return_code)
+
+        monkeypatch.setattr(app, "exit", note)
+        assert isinstance(app.screen, DashboardScreen)
+        app.screen.instances.focus()
+        await settle(app, pilot)
+        await pilot.press("p", "y")
+        await until(lambda: not app.verbs.is_idle)
+        await app.action_quit()
+        await app.action_quit()
+        await until(lambda: app.is_leaving)
+    assert ends == ["the engine has not answered what it was told last: it may not have been done"]
+    assert engine.calls == []
+
+
 async def test_prompts_that_the_engine_has_not_answered_are_unsent_messages_of_the_next_start(tmp_path: Path) -> None:
     """R2: it is left, or cannot be opened, before they reach it. Those that it has are none."""
     drafts, engine = DraftFile(tmp_path), stage.busy()
