@@ -175,6 +175,21 @@ async def test_it_can_be_left_before_the_engine_is_there() -> None:
         assert app.return_code == 0
 
 
+async def test_a_chat_and_the_facts_of_the_host_say_that_it_opens_and_claim_nothing_else() -> None:
+    async with opening(stage.busy()) as (app, pilot, arrive):
+        await pilot.press("H")
+        await settle(app, pilot)
+        assert "is being opened: the rest is not known yet" in screen_text(app)
+        assert "writes" not in screen_text(app)
+        await pilot.press("escape")
+        app.open_chats([ANA])
+        await settle(app, pilot)
+        assert "opening …" in screen_text(app)
+        await arrive()
+        await settle(app, pilot)
+        assert "opening …" not in screen_text(app)
+
+
 async def test_what_the_engine_has_not_answered_when_it_is_left_is_told_below_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -317,7 +317,8 @@ class NavigationScreen(OperatorScreen):
     def action_describe_host(self) -> None:
         host = self.bridge.host
         limits, pools = self.bridge.limits.get("", {}), self.bridge.instances.values()
-        self._describe("host", facts.host_facts(host, pools, limits, self._clock()))
+        known = facts.host_facts(host, pools, limits, self._clock())
+        self._describe("host", known if self.bridge.is_open else facts.opening_facts(host))
 
     def action_list(self, name: str, argument: str = "") -> None:
         self.app.push_screen(dialogs.ListingScreen(LISTINGS[name], argument, self.operations))
