@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
-from supervisor import ActionTaken, BullpenError, Refused, Snapshot, StateInUse
+from supervisor import ActionTaken, BullpenError, Refused, SessionKey, Snapshot, StateInUse
 from tests.tui import stage
 from tests.tui.stage import ANA, BEN
 from tests.tui.stage_engine import NOW, StageEngine
@@ -27,6 +27,7 @@ from tui.engine_link.opening_engine import OpeningEngine
 from tui.kept.drafts import DraftFile, SharedDraftFile
 from tui.kept.preferences import PreferenceFile
 from tui.screens.dashboard.dashboard import DashboardScreen
+from tui.screens.dialogs.new_chat import AgentList, NewChatScreen
 from tui.terminal.notifications import Notices, title_of
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +174,30 @@ async def test_it_can_be_left_before_the_engine_is_there() -> None:
         await pilot.press("ctrl+q")
         await until(lambda: app.is_leaving)
         assert app.return_code == 0
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_new_chat_goes_on_with_no_conversation_of_an_earlier_run(when: str) -> None:
+    """Its dialog was opened before the engine was there, and is accepted before or after that."""
+    engine = stage.busy()
+    earlier = SessionKey("helpdesk", "operator", "chat-1")
+    engine.put(replace(engine.sessions[ANA], key=earlier, questions=(), offer=None))
+    async with opening(engine) as (app, pilot, arrive):
+        await pilot.press("n")
+        await settle(app, pilot)
+        assert isinstance(app.screen, NewChatScreen)
+        app.screen.query_one(AgentList).highlighted = list(app.screen._agents).index("helpdesk")
+        await settle(app, pilot)
+        if when == "after":
+            await arrive()
+        await pilot.press("enter")
+        await settle(app, pilot)
+        if when == "before":
+            await arrive()
+        assert earlier in app.bridge.sessions
+        (key,) = app.chats.panes
+        assert (key.instance, key.user) == ("helpdesk", "operator")
+        assert key not in app.bridge.sessions
 
 
 async def test_a_chat_and_the_facts_of_the_host_say_that_it_opens_and_claim_nothing_else() -> None:

@@ -208,7 +208,10 @@ class NavigationScreen(OperatorScreen):
             self.notify("no agent takes prompts now", severity="warning", markup=False)
             return
         agents = {name: self.bridge.instances[name].description for name in names}
-        screen = dialogs.NewChatScreen(agents, self.bridge.sessions.keys(), agent=instance, user=user)
+        bridge = self.bridge
+        screen = dialogs.NewChatScreen(
+            agents, lambda: bridge.sessions.keys() if bridge.is_open else None, agent=instance, user=user
+        )
 
         def decided(key: SessionKey | None) -> None:
             if key is not None:
