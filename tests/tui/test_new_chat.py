@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor import Source
+from supervisor import Prompt, Source
 from supervisor.conversation import Conversation
 from tests.tui import stage
+from tests.tui.stage import EMIL
+from tests.tui.stage_engine import StageTicket
 from tests.tui.theatre import playing, screen_text, settle
+from tests.waiting import until
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dialogs.new_chat import AgentList
+from tui.widgets.question_card import ChoiceCard
 
 pytestmark = pytest.mark.anyio
 
@@ -72,3 +76,26 @@ async def test_a_name_that_cannot_be_is_refused_in_the_dialog() -> None:
         await settle(app, pilot)
         assert "“../é” must be" in screen_text(app)
         assert not isinstance(app.screen, ChatScreen)
+
+
+async def test_a_chat_goes_on_in_the_session_that_the_prompt_went_to_also_when_that_one_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An employee has one session for everyone: its card is mounted while keys from the terminal are still at work."""
+    engine = stage.asking()
+
+    async def submit(prompt: Prompt) -> StageTicket:
+        return StageTicket("t-new", EMIL, engine.journal)
+
+    monkeypatch.setattr(engine, "submit", submit)
+    async with playing(engine) as (app, pilot):
+        await pilot.press("n", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ChatScreen)
+        assert app.screen.key != EMIL
+        await pilot.press(*"hi", "enter")
+        await settle(app, pilot)
+        assert app.screen.key == EMIL
+        await until(lambda: app.screen.query(ChoiceCard))
+        await settle(app, pilot)
+        assert app.is_running

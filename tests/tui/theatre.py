@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -47,6 +48,7 @@ async def playing(
     drafts: DraftFile | None = None,
 ) -> AsyncIterator[tuple[BullpenApp, Pilot[Any]]]:
     app = BullpenApp(engine_of(stage), rehearsal=True, clock=clock or HandClock(), kept=kept, drafts=drafts)
+    hear_from_outside(app)
     async with app.run_test(size=size, notifications=True) as pilot:
         attend(app, pilot)
         await pilot.pause()
@@ -54,6 +56,13 @@ async def playing(
         draw(app)
     assert app._exception is None
     leave(app)
+
+
+def hear_from_outside(app: BullpenApp) -> None:
+    """Keys come as they do from a terminal: from a thread that knows of no app. A pilot presses them inside of it,
+    where widgets find their app even when nothing of their own says which it is."""
+    take = app.inputs.take
+    app.inputs.take = lambda event: Context().run(take, event)  # type: ignore[method-assign]
 
 
 async def rest(min_sleep: float = SLEEP_GRANULARITY, max_sleep: float = 1) -> None:

@@ -14,6 +14,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -54,6 +56,8 @@ class InputQueue:
         self._settling: asyncio.Task[None] | None = None
         self._stuck: WeakSet[MessagePump] = WeakSet()
         """Message pumps that did not come to rest in time."""
+        self._passes: Callable[[Message], bool] | None = None
+        """Which events are not held, while others are."""
         self.pressed_at = 0.0
         """Seconds of the steady clock: when the event that has its effect now came from the terminal."""
 
@@ -61,7 +65,8 @@ class InputQueue:
         """Hands the event on, now or when those before it are done. False when the app takes no more events."""
         if self._app.return_code is not None:
             return False
-        if self._settling is not None:
+        is_held = self._passes is not None and not self._passes(event)
+        if is_held or (self._settling is not None and self._passes is None):
             if self._waiting and _replaces(event, self._waiting[-1]):
                 self._waiting.pop()
             self._waiting.append(event)
@@ -72,11 +77,22 @@ class InputQueue:
             self._settling = asyncio.get_running_loop().create_task(self._go_on(workers))
         return was_taken
 
+    def hold(self, passes: Callable[[Message], bool]) -> None:
+        """Keeps what comes until `go_on`, in its order. Events that `passes` names overtake it."""
+        self._passes = passes
+
+    def go_on(self) -> None:
+        """What was held has its effect now, one after the other, and what comes later after it."""
+        self._passes = None
+        if self._waiting and self._settling is None:
+            self._settling = asyncio.get_running_loop().create_task(self._go_on(self._workers()))
+
     def between(self, call: Callable[[], object]) -> None:
         """Calls `call` between two keys: earlier keys have had their effect, and later ones wait. For calls that no key
         caused and that move the focus."""
         if self._settling is not None:
-            self._waiting.appendleft(call)
+            # What it mounts finds its app by the caller's context: keys come from a thread that knows of none.
+            self._waiting.appendleft(partial(copy_context().run, call))
         else:
             workers = self._workers()
             call()
@@ -90,7 +106,7 @@ class InputQueue:
         """Waits for the effect of what was sent, then sends what waits, one after the other."""
         try:
             await self._settle(workers)
-            while self._waiting and self._app.return_code is None:
+            while self._waiting and self._app.return_code is None and self._passes is None:
                 event = self._waiting.popleft()
                 workers = self._workers()
                 if callable(event):
