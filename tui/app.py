@@ -107,7 +107,8 @@ class BullpenApp(App[int]):
         ignore it. `kept` is where theme, sort and filter are remembered; without, every start begins with the default
         ones. `drafts` is where unsent messages are kept. With `notices`, bell, desktop notice and the terminal's title
         tell of new questions. `attached_to` names the bullpen, where the engine runs in another process: then leaving
-        ends nothing. `expected` is shown at once; `take_over` is awaited when the engine is open."""
+        ends nothing. `expected` is shown at once; `take_over` is awaited when the engine is open, and keys wait
+        until then, but for the one that leaves."""
         super().__init__(driver_class=driver_class)
         self.title = title
         self._attached_to = attached_to
@@ -126,6 +127,9 @@ class BullpenApp(App[int]):
         self.painted = anyio.Event()
         """The first frame is on the screen."""
         self.inputs = InputQueue(self, self._release)
+        if expected is not None:
+            # Every other key would be answered from what is not known yet.
+            self.inputs.hold(lambda event: isinstance(event, events.Key) and event.key == "ctrl+q")
         self.verbs = VerbQueue(self)
         self.bridge = Bridge(engine, expected)
         self._limits: Newest[None, None] = Newest(self, lambda _: self.bridge.refresh_limits(), lambda *_: None)
@@ -247,10 +251,11 @@ class BullpenApp(App[int]):
     async def take_over(self) -> None:
         """The engine is open: its rows take the place of those that were expected."""
         await self.bridge.open()
-        if self._dashboard is not None and self._dashboard.is_laid_out and not self.is_leaving:
-            # One that is laid out later shows all of it then.
-            self._dashboard.record(self.bridge.past, is_past=True)
-            self.flush()
+        self.call_later(self._begin)
+
+    def _begin(self) -> None:
+        self.flush()
+        self.inputs.go_on()
 
     def prepare_help(self) -> None:
         """Mounts the list of keys behind what is shown, with its styles: that need not wait for the first `?`."""
@@ -292,8 +297,8 @@ class BullpenApp(App[int]):
         self.notify(f"copied {what}{file} · nothing to paste? F12 shows the text plainly", markup=False, timeout=5)
 
     def _remember(self) -> None:
-        """Writes down what the operator has changed since it was last written; nothing before the engine is open: the
-        state directory may be another's."""
+        """Writes down what the operator has changed since it was last written; nothing before the engine is open: rows
+        that it names may not be known yet, and the state directory may be another's."""
         dashboard = next((screen for screen in self.screen_stack if isinstance(screen, DashboardScreen)), None)
         if self._kept is None or not self.bridge.is_open or dashboard is None or not dashboard.is_laid_out:
             return

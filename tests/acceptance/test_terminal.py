@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -188,30 +187,6 @@ def test_what_keeps_the_engine_from_being_opened_is_a_line_below_the_command(
         assert "journal.db" in said[said.rfind("\x1b[?1049l") :]
         assert "Traceback" not in said
     assert find_clients(tmp_path) == []
-
-
-NEVER_OPENED = """
-import anyio
-from tui.cli import embedded_engine
-async def load(name):
-    await anyio.sleep_forever()
-embedded_engine.load = load
-"""
-
-
-def test_what_was_sent_and_written_before_the_engine_was_there_is_kept(arguments: list[str], tmp_path: Path) -> None:
-    """R2: in the first run of a state directory, too."""
-    with run_bullpen(arguments, patch=NEVER_OPENED) as terminal:
-        terminal.wait_for("opening …", "desk")
-        ask(terminal, "sent")
-        terminal.press("written")
-        terminal.wait_for("written")
-        terminal.signal(signal.SIGTERM)
-        assert terminal.wait() == 128 + signal.SIGTERM
-        terminal.assert_sane()
-    drafts = (tmp_path / "state" / "rehearsal" / "drafts.json").read_text()
-    ((*whose, _, text),) = json.loads(drafts)
-    assert (whose, text) == (["desk", "operator"], "sent\nwritten")
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(80, 24), (200, 50)])

@@ -14,20 +14,21 @@ import pytest
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
-from supervisor import ActionTaken, BullpenError, Refused, SessionKey, Snapshot, StateInUse
+from supervisor import ActionTaken, BullpenError, Prompt, Refused, SessionKey, Snapshot, StateInUse
 from tests.tui import stage
-from tests.tui.stage import ANA, BEN
-from tests.tui.stage_engine import NOW, StageEngine
-from tests.tui.theatre import HandClock, screen_text, settle
+from tests.tui.stage import ANA
+from tests.tui.stage_engine import NOW, StageEngine, StageTicket
+from tests.tui.theatre import HandClock, hear_from_outside, playing, screen_text, settle
 from tests.waiting import until
 from tui.app import BullpenApp
 from tui.cli import embedded_engine
 from tui.cli.embedded_engine import EmbeddedEngine
+from tui.engine_link.bridge import Work
 from tui.engine_link.opening_engine import OpeningEngine
-from tui.kept.drafts import DraftFile, SharedDraftFile
+from tui.kept.drafts import DraftFile
 from tui.kept.preferences import PreferenceFile
 from tui.screens.dashboard.dashboard import DashboardScreen
-from tui.screens.dialogs.new_chat import AgentList, NewChatScreen
+from tui.screens.dialogs.help import HelpScreen
 from tui.terminal.notifications import Notices, title_of
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,8 @@ async def opening(
     app = BullpenApp(
         stands_for.as_engine, rehearsal=True, clock=HandClock(), drafts=drafts, kept=kept, expected=await expect()
     )
+
+    hear_from_outside(app)
 
     async def arrive() -> None:
         stands_for.arrive(engine)
@@ -93,21 +96,6 @@ async def test_an_engine_without_sessions_says_so_when_it_is_open() -> None:
         text = screen_text(app)
         assert "no session yet: n begins one" in text
         assert "nothing has happened yet" in text
-
-
-async def test_a_verb_that_is_wanted_before_waits_for_the_engine() -> None:
-    engine = stage.busy()
-    async with opening(engine) as (app, pilot, arrive):
-        assert isinstance(app.screen, DashboardScreen)
-        app.screen.instances.focus()
-        await settle(app, pilot)
-        await pilot.press("p", "y")
-        await settle(app, pilot)
-        assert not app.verbs.is_idle
-        assert engine.calls == []
-        await arrive()
-        await app.verbs.idle()
-        assert [call[0] for call in engine.calls if call[0] in ("pause", "resume")] == ["pause"]
 
 
 async def test_what_earlier_runs_did_is_in_the_log_once() -> None:
@@ -156,16 +144,35 @@ async def test_what_earlier_runs_did_is_there_once_where_the_engine_is_there_bef
         await until(lambda: "helpdesk" in app.bridge.limits)
 
 
-async def test_a_screen_before_the_dashboard_is_kept_and_the_dashboard_has_the_rows_behind_it() -> None:
+async def test_keys_wait_for_the_engine_and_have_their_effect_in_order() -> None:
     engine = stage.busy()
     async with opening(engine) as (app, pilot, arrive):
-        await pilot.press("question_mark")
+        assert isinstance(app.screen, DashboardScreen)
+        app.screen.instances.focus()
         await settle(app, pilot)
+        await pilot.press("p", "y", "question_mark")
+        await settle(app, pilot)
+        assert isinstance(app.screen, DashboardScreen), "it asks from nothing that is not known yet"
         await arrive()
-        await settle(app, pilot)
+        await until(lambda: isinstance(app.screen, HelpScreen))
+        await app.verbs.idle()
+        assert [call[0] for call in engine.calls if call[0] in ("pause", "resume")] == ["pause"]
         await pilot.press("escape")
         await settle(app, pilot)
         assert all(one.user in screen_text(app) for one in app.bridge.sessions)
+
+
+async def test_a_new_chat_that_is_wanted_before_is_none_of_an_earlier_run() -> None:
+    engine = stage.busy()
+    earlier = SessionKey("admin", "operator", "chat-1")
+    engine.put(replace(engine.sessions[ANA], key=earlier, questions=(), offer=None))
+    async with opening(engine) as (app, pilot, arrive):
+        await pilot.press("1", "n", "enter")
+        await arrive()
+        await until(lambda: app._chats is not None and app.chats.panes)
+        (key,) = app.chats.panes
+        assert key.session.startswith("chat-")
+        assert key not in app.bridge.sessions
 
 
 async def test_it_can_be_left_before_the_engine_is_there() -> None:
@@ -176,75 +183,49 @@ async def test_it_can_be_left_before_the_engine_is_there() -> None:
         assert app.return_code == 0
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_new_chat_goes_on_with_no_conversation_of_an_earlier_run(when: str) -> None:
-    """Its dialog was opened before the engine was there, and is accepted before or after that."""
-    engine = stage.busy()
-    earlier = SessionKey("helpdesk", "operator", "chat-1")
-    engine.put(replace(engine.sessions[ANA], key=earlier, questions=(), offer=None))
-    async with opening(engine) as (app, pilot, arrive):
-        await pilot.press("n")
-        await settle(app, pilot)
-        assert isinstance(app.screen, NewChatScreen)
-        app.screen.query_one(AgentList).highlighted = list(app.screen._agents).index("helpdesk")
-        await settle(app, pilot)
-        if when == "after":
-            await arrive()
-        await pilot.press("enter")
-        await settle(app, pilot)
-        if when == "before":
-            await arrive()
-        assert earlier in app.bridge.sessions
-        (key,) = app.chats.panes
-        assert (key.instance, key.user) == ("helpdesk", "operator")
-        assert key not in app.bridge.sessions
-
-
-async def test_a_chat_and_the_facts_of_the_host_say_that_it_opens_and_claim_nothing_else() -> None:
-    async with opening(stage.busy()) as (app, pilot, arrive):
-        await pilot.press("H")
-        await settle(app, pilot)
-        assert "is being opened: the rest is not known yet" in screen_text(app)
-        assert "writes" not in screen_text(app)
-        await pilot.press("escape")
-        app.open_chats([ANA])
-        await settle(app, pilot)
-        assert "opening …" in screen_text(app)
-        await arrive()
-        await settle(app, pilot)
-        assert "opening …" not in screen_text(app)
-
-
-async def test_what_the_engine_has_not_answered_when_it_is_left_is_told_below_the_command(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Leaving waits a moment for it, and says so; asked for twice, it is told once."""
-    monkeypatch.setattr("tui.app.TOLD_WITHIN", 0.05)
-    engine, ends = stage.busy(), list[str]()
-    async with opening(engine) as (app, pilot, _):
-        leave = app.exit
-
-        def note(result: int | None = None, return_code: int = 0, message: Any = None) -> None:
-            ends.append(str(message))
-            leave(result, return_code)
-
-        monkeypatch.setattr(app, "exit", note)
-        assert isinstance(app.screen, DashboardScreen)
-        app.screen.instances.focus()
-        await settle(app, pilot)
-        await pilot.press("p", "y")
-        await until(lambda: not app.verbs.is_idle)
-        await app.action_quit()
-        await app.action_quit()
+async def test_it_is_left_at_once_whatever_was_typed_before() -> None:
+    async with opening(stage.busy()) as (app, pilot, _):
+        await pilot.press("n", "a", "b", "ctrl+q")
         await until(lambda: app.is_leaving)
-    assert ends == ["the engine has not answered what it was told last: it may not have been done"]
-    assert engine.calls == []
+        assert app.return_code == 0
+
+
+async def test_one_that_is_refused_changes_nothing_of_what_the_first_one_remembers(tmp_path: Path) -> None:
+    """R2: that another bullpen holds the state directory is found behind the first frame."""
+    remembered = tmp_path / "dashboard.json"
+    remembered.write_text('{"scope": "known to the first alone"}')
+    async with opening(stage.busy(), kept=PreferenceFile(tmp_path)) as (app, pilot, _):
+        await settle(app, pilot)
+        app.exit(return_code=2)
+    assert remembered.read_text() == '{"scope": "known to the first alone"}'
+
+
+# The engine is slow to answer
+
+
+class Mute(StageEngine):
+    """Answers neither a prompt nor a pause."""
+
+    async def submit(self, prompt: Prompt) -> StageTicket:
+        self.calls.append(("submit", prompt))
+        await anyio.sleep_forever()
+        raise AssertionError("never")
+
+    async def pause(self, instance: str) -> None:
+        self.calls.append(("pause", instance))
+        await anyio.sleep_forever()
+
+
+def mute() -> Mute:
+    engine = Mute()
+    engine.put(*(busy := stage.busy()).instances.values(), *busy.sessions.values())
+    return engine
 
 
 async def test_prompts_that_the_engine_has_not_answered_are_unsent_messages_of_the_next_start(tmp_path: Path) -> None:
-    """R2: it is left, or cannot be opened, before they reach it. Those that it has are none."""
-    drafts, engine = DraftFile(tmp_path), stage.busy()
-    async with opening(engine, drafts=drafts) as (app, pilot, _):
+    """R2: those that it has answered are none."""
+    drafts, engine = DraftFile(tmp_path), mute()
+    async with playing(engine, drafts=drafts) as (app, pilot):
         app.open_chats([ANA])
         await settle(app, pilot)
         for words in ("one", "two"):
@@ -252,30 +233,38 @@ async def test_prompts_that_the_engine_has_not_answered_are_unsent_messages_of_t
         await pilot.press(*"three")
         app.exit()
     assert drafts.load() == ({ANA: "one\ntwo\nthree"}, "")
-    async with opening(engine, drafts=drafts) as (app, pilot, arrive):
+    answering = stage.busy()
+    async with playing(answering, drafts=drafts) as (app, pilot):
         app.open_chats([ANA])
         await settle(app, pilot)
         await pilot.press("enter")
-        await arrive()
         await app.verbs.idle()
         app.exit()
-    assert [call[0] for call in engine.calls].count("submit") == 1
+    assert [call[0] for call in answering.calls].count("submit") == 1
     assert drafts.load() == ({}, "")
 
 
-async def test_a_dashboard_that_is_refused_changes_nothing_of_what_the_first_one_keeps(tmp_path: Path) -> None:
-    """R2: that another bullpen holds the state directory is found behind the first frame."""
-    remembered = tmp_path / "dashboard.json"
-    remembered.write_text('{"scope": "known to the first alone"}')
-    first, second = SharedDraftFile(tmp_path), SharedDraftFile(tmp_path)
-    async with opening(stage.busy(), drafts=second, kept=PreferenceFile(tmp_path)) as (app, pilot, _):
-        first.save({ANA: "of the first"})
-        app.open_chats([BEN])
-        await settle(app, pilot)
-        await pilot.press(*"second")
-        app.exit(return_code=2)
-    assert first.load() == ({ANA: "of the first", BEN: "second"}, "")
-    assert remembered.read_text() == '{"scope": "known to the first alone"}'
+async def test_what_the_engine_has_not_answered_when_it_is_left_is_told_below_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Leaving waits a moment for it, and says so; asked for twice, it is told once."""
+    monkeypatch.setattr("tui.app.TOLD_WITHIN", 0.05)
+    engine, ends = mute(), list[str]()
+    async with playing(engine) as (app, _):
+        leave = app.exit
+
+        def note(result: int | None = None, return_code: int = 0, message: Any = None) -> None:
+            ends.append(str(message))
+            leave(result, return_code)
+
+        monkeypatch.setattr(app, "exit", note)
+        app.verbs.attempt(lambda: app.operations.pause("helpdesk"))
+        await until(lambda: engine.calls)
+        monkeypatch.setattr(app.bridge, "work", lambda *_: Work(0, 0, 0, 0, 0))
+        await app.action_quit()
+        await app.action_quit()
+        await until(lambda: app.is_leaving)
+    assert ends == ["the engine has not answered what it was told last: it may not have been done"]
 
 
 # The engine that stands for another

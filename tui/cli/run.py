@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -66,16 +66,14 @@ async def run_dashboard(
 ) -> int:
     """Runs until the operator leaves, with simulated callers and a stand-in who answers for the operator if so wanted.
     Returns the exit code; the terminal is as it was before. Raises what kept the engine from being opened."""
-    from supervisor import BullpenError, expect_rows, make_private_dir, pace_interpreter
+    from supervisor import BullpenError, expect_rows, pace_interpreter
     from tui.app import BullpenApp
     from tui.cli.open_door import keep_door_open
-    from tui.kept.drafts import SharedDraftFile
+    from tui.kept.drafts import DraftFile
     from tui.kept.preferences import PreferenceFile
     from tui.terminal.clipboard import CopyFile
     from tui.terminal.driver import SafeDriver
 
-    with suppress(OSError):  # what is wrong with it keeps the engine from being opened
-        make_private_dir(settings.run_dir)  # for what is unsent when it is left before that
     stand_for = OpeningEngine()
     app = BullpenApp(
         stand_for.as_engine,
@@ -83,7 +81,7 @@ async def run_dashboard(
         driver_class=SafeDriver,
         copies=CopyFile(settings.state_dir / "copied.txt"),
         kept=PreferenceFile(settings.state_dir),
-        drafts=SharedDraftFile(settings.run_dir),  # sessions of a rehearsal have the names of others
+        drafts=DraftFile(settings.run_dir),  # sessions of a rehearsal have the names of others
         notices=settings.notices,
         expected=expect_rows(
             loaded.templates, _settings_of_run(settings), endpoint=_name_endpoint(settings), left_out=loaded.left_out

@@ -121,9 +121,14 @@ class Bridge:
 
     async def open(self) -> None:
         """Returns when the rows are there."""
-        self._feed = await self._engine.watch()
-        self._replace(self._feed.snapshot)
-        self.past = await self._engine.past()
+        feed = await self._engine.watch()
+        try:
+            self.past = await self._engine.past()
+        except BaseException:
+            feed.close()
+            raise
+        self._feed = feed
+        self._replace(feed.snapshot)
 
     def close(self) -> None:
         if self._feed is not None:

@@ -69,10 +69,9 @@ class DraftFile:
 
 
 class SharedDraftFile(DraftFile):
-    """Several dashboards write it, one among them that is refused because another holds the state directory: each
-    changes only the drafts that it has changed itself."""
+    """Several dashboards write it: each changes only the drafts that it has changed itself."""
 
-    def __init__(self, folder: Path, name: str = FILE) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         super().__init__(folder, name)
         self._known: dict[SessionKey, str] = {}
         """As this dashboard loaded or saved them last."""

@@ -12,8 +12,6 @@ from tui.engine_link.bridge import Bridge, Work
 from tui.operator.orders import Order, count_words
 from tui.wording import format
 
-NOT_KNOWN_YET = "bullpen is being opened: what runs and waits is not known yet"
-
 
 class Consequence(NamedTuple):
     """What the operator is told before something ends."""
@@ -310,11 +308,7 @@ def of_quit(bridge: Bridge) -> tuple[str, ...]:
 
 
 def _counting(bridge: Bridge, instance: str | None, *, runs: str, waits: str) -> Callable[[], tuple[str, ...]]:
-    def count() -> tuple[str, ...]:
-        # What waits in the journal is not in the rows that are expected.
-        return _work_lines(bridge.work(instance), runs=runs, waits=waits) if bridge.is_open else (NOT_KNOWN_YET,)
-
-    return count
+    return lambda: _work_lines(bridge.work(instance), runs=runs, waits=waits)
 
 
 def _work_lines(work: Work, *, runs: str, waits: str) -> tuple[str, ...]:

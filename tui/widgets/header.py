@@ -21,8 +21,6 @@ WARM, HOT = 0.75, 0.9
 SEPARATOR = "  "
 UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"))
 """Of memory: bytes, and the letter behind the number."""
-OPENING = "opening …"
-"""Said wherever rows are only expected: the engine is not there yet."""
 ROOMY = 100
 """Cells from which on an alarm leaves room for words beside it."""
 ALARM = "bold $background on $error"
@@ -105,7 +103,7 @@ def compose_header(
     if is_open:
         known = _counts(instances, now, is_terse=bool(alarm) and width < ROOMY)
     else:
-        known = [Part(Content.styled(OPENING, "bold $text-primary"))]
+        known = [Part(Content.styled("opening …", "bold $text-primary"))]
     left = [_badge(host), *_alarm(alarm), *known, *_left_out(host, instances)]
     clock = Content.styled(time.strftime("%H:%M:%S", time.localtime(now)), "$text-muted")
     right = [*(_today(host) if is_open else ()), *_warm(instances), *_memory(host), Part(clock, 6)]

@@ -100,7 +100,7 @@ def host_facts(row: HostRow, instances: Iterable[InstanceRow], limits: Mapping[s
         ("bullpen", f"{row.version}, up {format.duration(now - row.started_at)}"),
         ("endpoint", row.endpoint),
         ("door", row.door or "not open"),
-        ("kept in", _kept_in(row)),
+        ("kept in", f"{row.state_dir}: journal, workspaces, logs"),
         ("transcripts", f"in {row.transcripts_dir}, a folder for each workspace"),
         ("journal", f"CANNOT BE WRITTEN: {row.journal_failing}: no new prompts" if row.journal_failing else "writes"),
         (
@@ -117,20 +117,6 @@ def host_facts(row: HostRow, instances: Iterable[InstanceRow], limits: Mapping[s
         *_left_out_facts(row),
         *limits_facts(limits, ""),
     ]
-
-
-def opening_facts(row: HostRow) -> Facts:
-    """What is known of the host while its engine is being opened."""
-    return [
-        ("bullpen", f"{row.version}, is being opened: the rest is not known yet"),
-        ("endpoint", row.endpoint),
-        ("kept in", _kept_in(row)),
-        *_left_out_facts(row),
-    ]
-
-
-def _kept_in(row: HostRow) -> str:
-    return f"{row.state_dir}: journal, workspaces, logs"
 
 
 def _all_clients(pools: Sequence[PoolStatistics], most: int) -> str:

@@ -34,20 +34,6 @@ def test_an_instance_without_work_has_nothing_to_lose() -> None:
     assert consequences.of_kill(bridge_of(running=1), "idle").facts == NOTHING, "what others do is not counted"
 
 
-def test_before_the_engine_is_open_no_question_says_that_nothing_would_be_lost() -> None:
-    """What waits in the journal is cancelled by a kill that was confirmed before it was read."""
-    engine = StageEngine()
-    engine.put(stage.instance("a"))
-    bridge = Bridge(engine, at_once(engine.snapshot()))
-    kill = consequences.of_kill(bridge, "a")
-    for made in (kill, consequences.of_drain(bridge, "a"), consequences.of_kill_all(bridge)):
-        assert made.facts == (consequences.NOT_KNOWN_YET,)
-    engine.put(stage.instance("a", waiting=4))
-    at_once(bridge.open())
-    assert kill.recount
-    assert kill.recount() == ("4 waiting turns are cancelled",)
-
-
 def test_a_kill_names_what_runs_what_asks_what_waits_and_the_processes() -> None:
     """D3: also the queue behind turns that run."""
     assert consequences.of_kill(bridge_of(running=3, asking=2, queued=4, clients=3), "a").facts == (

@@ -19,7 +19,7 @@ from tui.screens.chat.open_tabs import Deck
 from tui.screens.chat.pane import ChatPane
 from tui.transcript.transcript import Transcript
 from tui.widgets.fittedfooter import FittedFooter
-from tui.widgets.header import OPENING, alarm_words
+from tui.widgets.header import alarm_words
 from tui.widgets.prompt import PromptInput
 from tui.widgets.tab_strip import Tab, TabStrip
 from tui.wording.sanitize import clean_cell
@@ -215,7 +215,7 @@ class PanesScreen(Screen[None]):
         is_alone = len(deck.tabs) == 1
         alarm = alarm_words(
             self.bridge.host, leaves=app_of(self).leaves_when_drained, is_cut_off=bool(self.bridge.trouble)
-        ) or ("" if self.bridge.is_open else OPENING)
+        )
         elsewhere = self._elsewhere(deck.tabs)
         in_sight = self.in_sight
         for pane in in_sight:

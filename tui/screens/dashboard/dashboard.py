@@ -58,6 +58,8 @@ class DashboardScreen(NavigationScreen):
     ]
 
     _was_in_front = False
+    _has_past = False
+    """What earlier runs did stands in the log."""
 
     @cached_property
     def _glimpses(self) -> Newest[SessionKey, Glimpse]:
@@ -109,7 +111,7 @@ class DashboardScreen(NavigationScreen):
         if self._is_leaving:
             return
         self.is_laid_out = True
-        self.record(self.bridge.past, is_past=True)
+        self.record(())
         self.take_up(self._remembered)
         self.show_everything()
         if self._scope is not None:
@@ -137,9 +139,12 @@ class DashboardScreen(NavigationScreen):
         self.clients.show_things(row for row in bridge.clients.values() if self._is_in_scope(row.instance))
         self.tell()
 
-    def record(self, events: Iterable[Event], *, is_past: bool = False) -> None:
-        """Writes what happened into the log, also while another screen is in front. `is_past`: in an earlier run."""
-        self.log_of_events.add(events, is_past=is_past)
+    def record(self, events: Iterable[Event]) -> None:
+        """Writes what happened into the log, below what earlier runs did; also while another screen is in front."""
+        if self.bridge.is_open and not self._has_past:
+            self._has_past = True
+            self.log_of_events.add(self.bridge.past, is_past=True)
+        self.log_of_events.add(events)
 
     def refresh_rows(self, touched: Touched) -> None:
         """Called by the app's flush timer: rebuilds what changed, and once a second what only grew older."""

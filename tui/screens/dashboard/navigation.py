@@ -208,10 +208,7 @@ class NavigationScreen(OperatorScreen):
             self.notify("no agent takes prompts now", severity="warning", markup=False)
             return
         agents = {name: self.bridge.instances[name].description for name in names}
-        bridge = self.bridge
-        screen = dialogs.NewChatScreen(
-            agents, lambda: bridge.sessions.keys() if bridge.is_open else None, agent=instance, user=user
-        )
+        screen = dialogs.NewChatScreen(agents, self.bridge.sessions.keys(), agent=instance, user=user)
 
         def decided(key: SessionKey | None) -> None:
             if key is not None:
@@ -320,8 +317,7 @@ class NavigationScreen(OperatorScreen):
     def action_describe_host(self) -> None:
         host = self.bridge.host
         limits, pools = self.bridge.limits.get("", {}), self.bridge.instances.values()
-        known = facts.host_facts(host, pools, limits, self._clock())
-        self._describe("host", known if self.bridge.is_open else facts.opening_facts(host))
+        self._describe("host", facts.host_facts(host, pools, limits, self._clock()))
 
     def action_list(self, name: str, argument: str = "") -> None:
         self.app.push_screen(dialogs.ListingScreen(LISTINGS[name], argument, self.operations))

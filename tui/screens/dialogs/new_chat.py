@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -71,15 +70,9 @@ class NewChatScreen(Dialog[SessionKey | None]):
     HINTS = ("enter opens", "tab next field", "esc cancels")
 
     def __init__(
-        self,
-        agents: Mapping[str, str],
-        existing: Callable[[], Collection[SessionKey] | None],
-        *,
-        agent: str | None,
-        user: str,
+        self, agents: Mapping[str, str], existing: Collection[SessionKey], *, agent: str | None, user: str
     ) -> None:
-        """`agents`: name → what it is for. `existing`: the sessions there are now, None while that is not known.
-        `agent` and `user`: chosen beforehand."""
+        """`agents`: name → what it is for. `existing`: sessions there are. `agent` and `user`: chosen beforehand."""
         super().__init__()
         self._agents = agents
         self._existing = existing
@@ -98,7 +91,7 @@ class NewChatScreen(Dialog[SessionKey | None]):
             ]
             yield AgentList(*options, id="agent", markup=False)
             yield Static("for user", classes="caption", markup=False)
-            users = sorted({key.user for key in self._existing() or ()})
+            users = sorted({key.user for key in self._existing})
             yield Input(self._user, id="user", suggester=SuggestFromList(users))
             yield Static("session (a name of your choice)", classes="caption", markup=False)
             yield Input(id="session")
@@ -129,21 +122,16 @@ class NewChatScreen(Dialog[SessionKey | None]):
     @on(Input.Changed, "#user")
     def show_target(self) -> None:
         """Proposes a session that this user does not have yet, and says what would be opened."""
-        existing = self._existing()
         if not self._is_named:
+            taken = {key.session for key in self._existing if (key.instance, key.user) == (self.agent, self.user)}
+            free = next(f"chat-{number}" for number in range(1, len(taken) + 2) if f"chat-{number}" not in taken)
             with self.prevent(Input.Changed):
-                self.query_one("#session", Input).value = self._free_name(existing)
+                self.query_one("#session", Input).value = free
         key = SessionKey(self.agent, self.user, self.session)
-        what = "opens" if existing is None else "goes on with" if key in existing else "begins"
+        what = "goes on with" if key in self._existing else "begins"
         self.query_one("#target", Static).update(
             Content.assemble((f"enter {what} ", MUTED), (clean_cell(str(key), 200), "bold $text-accent"))
         )
-
-    def _free_name(self, existing: Collection[SessionKey] | None) -> str:
-        if existing is None:
-            return time.strftime("chat-%m%d-%H%M%S")  # numbers may be taken by conversations of earlier runs
-        taken = {key.session for key in existing if (key.instance, key.user) == (self.agent, self.user)}
-        return next(f"chat-{number}" for number in range(1, len(taken) + 2) if f"chat-{number}" not in taken)
 
     @on(Input.Changed, "#session")
     def name_session(self) -> None:
@@ -154,8 +142,6 @@ class NewChatScreen(Dialog[SessionKey | None]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#open")
     def accept(self) -> None:
-        if not self._is_named:
-            self.show_target()  # the name may have been taken since it was proposed
         mistake = self.query_one("#mistake", Static)
         try:
             validate_id(self.user, "user")
