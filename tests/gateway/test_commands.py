@@ -264,14 +264,29 @@ async def test_a_drain_shows_how_far_it_is_and_returns_when_it_is_over(
         says = Heard(capsys, "err")
         async with anyio.create_task_group() as group:
             group.start_soon(drain)
-            await until(lambda: says("0 of 2 turns done, 1 client left"))
+            await until(lambda: says("0 of 2 turns over, 1 client left"))
             await until(lambda: says("desk/ana/default"))
             world.connections[0].reply("One.")
-            await until(lambda: says("1 of 2 turns done"))
+            await until(lambda: says("1 of 2 turns over"))
             await until(lambda: len(world.connections[0].prompts) == 2)
             world.connections[0].reply("Two.")
-        assert says("2 of 2 turns done, 0 clients left")
+        assert says("2 of 2 turns over, 0 clients left")
         assert codes == [0]
+
+
+async def test_a_drain_calls_no_turn_done_that_it_has_cut_off(
+    bullpen: Open, world: FakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """S1.17"""
+    world.on_prompt = hold
+    async with bullpen() as home, far(home) as engine:
+        await running(world, engine)
+        await engine.submit(Prompt("desk", "second", user="ana"))
+        await until(lambda: home.supervisor.view.snapshot().instances[0].waiting == 1)
+        assert await verbs.drain(engine, "desk", deadline=0, wait=True, yes=True) == 0
+        progress = capsys.readouterr().err
+    assert "2 of 2 turns over, 0 clients left" in progress
+    assert "done" not in progress
 
 
 async def test_the_question_before_a_drain_says_what_becomes_of_what_waits(

@@ -112,7 +112,8 @@ async def drain(
 
 
 async def _show_drain(engine: Engine, agent: str, before: int) -> None:
-    """Returns when nothing is left, or the drain was taken back."""
+    """Returns when nothing is left, or the drain was taken back. A turn is over also when it was interrupted or
+    cancelled at the deadline."""
     from supervisor import InstanceState
     from tui.wording.format import some
 
@@ -122,7 +123,7 @@ async def _show_drain(engine: Engine, agent: str, before: int) -> None:
         left = row.active_sessions + row.waiting
         before = max(before, left)
         line = (
-            f"draining {agent}: {before - left} of {some(before, 'turn')} done, {some(row.pool.total, 'client')} left"
+            f"draining {agent}: {before - left} of {some(before, 'turn')} over, {some(row.pool.total, 'client')} left"
         )
         line += f" · {row.note}" if row.note and left else ""
         if line != last:
