@@ -267,7 +267,8 @@ class InstanceRow(Struct, frozen=True, gc=False):
     """Seconds from start of the turn to the first text, median of the last 100 turns."""
     questions: int
     failed: int
-    """Sessions whose last turn failed, or was refused after it had waited for too long."""
+    """Sessions in the state FAILED: the last turn failed, or was refused after it had waited for too long, and none of
+    theirs waits or runs since."""
     offers: int = 0
     """Sessions with an interrupted turn that waits for a decision."""
     stalled: int = 0

@@ -26,7 +26,7 @@ def make_instance_row(instance: Instance) -> InstanceRow:
     questions = failed = offers = stalled = 0
     for session in core.sessions.values():
         questions += len(session.questions) + len(session.holds)
-        failed += session.has_failed
+        failed += session.has_failed and session.status is SessionState.FAILED
         offers += session.offer is not None
         stalled += session.is_stalled
     return InstanceRow(

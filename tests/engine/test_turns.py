@@ -165,6 +165,25 @@ async def test_a_turn_that_waits_too_long_expires_with_the_counts(
     assert "b" not in prompts_of(world)
 
 
+async def test_a_session_that_failed_counts_as_failed_until_its_next_turn_waits(start: Start, world: FakeWorld) -> None:
+    """D1: the instance's count agrees with the rows of its sessions, at each step."""
+
+    def states() -> tuple[SessionState, int]:
+        snapshot = supervisor.view.snapshot()
+        return snapshot.sessions[0].state, snapshot.instances[0].failed
+
+    world.on_prompt = lambda connection, text: connection.fail(500) if text == "first" else None
+    async with start() as supervisor:
+        await (await supervisor.submit(Prompt("desk", "first", user="ana"))).outcome()
+        assert states() == (SessionState.FAILED, 1)
+        await supervisor.pause("desk")
+        await (await supervisor.submit(Prompt("desk", "second", user="ana"))).accepted()
+        assert states() == (SessionState.WAITING, 0)
+        await supervisor.resume("desk")
+        await until(lambda: "second" in prompts_of(world))
+        assert states() == (SessionState.WORKING, 0)
+
+
 async def test_a_refusal_names_the_limit_that_binds_though_clients_are_idle(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
