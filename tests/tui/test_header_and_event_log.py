@@ -11,6 +11,7 @@ from supervisor import (
     ClientDormant,
     ClientGone,
     ClientWoken,
+    Expired,
     Failed,
     FailureKind,
     HostRow,
@@ -181,6 +182,12 @@ def test_an_ending_without_words_has_no_colon() -> None:
     told = replace(bare, outcome=Failed(FailureKind.OUTPUT_INVALID, "it does not fit"))
     assert line_of(bare)[0] == "sorter  turn failed (output-invalid)"
     assert line_of(told)[0] == "sorter  turn failed (output-invalid): it does not fit"
+
+
+def test_a_prompt_that_waited_for_too_long_is_refused_in_the_log_as_in_its_row() -> None:
+    """S2.25–27: the same word is found by the same filter everywhere."""
+    late = TurnFinished(at=AT, instance="desk", outcome=Expired("desk is saturated: no turn could begin", 2.0))
+    assert line_of(late) == ("desk  prompt refused: desk is saturated: no turn could begin", "error")
 
 
 @pytest.mark.parametrize(

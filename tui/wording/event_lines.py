@@ -197,7 +197,7 @@ def _ending(outcome: Outcome) -> Line:
         case Failed(kind=kind, message=message):
             return _because(f"turn failed ({kind.value})", message), "error"
         case Expired(message=message):
-            return _because("turn expired", message), "error"
+            return _because("prompt refused", message), "error"
     return _because(f"turn {outcome_word(outcome)}", outcome.reason), "accent"
 
 
