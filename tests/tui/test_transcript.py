@@ -24,6 +24,7 @@ from supervisor import (
 )
 from supervisor.conversation import Conversation
 from tests.tui.talk import AT, REPLY, TranscriptApp, a_history, a_question, asked, ended, replied
+from tui.transcript.block_builder import Record
 from tui.transcript.text_drawing import Paint
 from tui.transcript.tool_blocks import RESULT_LINES, ToolUse
 from tui.transcript.transcript import Transcript
@@ -196,6 +197,31 @@ async def test_the_four_ends_of_a_question_are_kept_apart(outcome: QuestionOutco
         assert "waits" not in line
 
 
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (QuestionOutcome.APPROVED, "✕ 1.0 s · answered after 3m09"),
+        (QuestionOutcome.DENIED, "✕ 1.0 s · answered after 3m09"),
+        (QuestionOutcome.EXPIRED, "✕ 1.0 s · not answered in 3m09"),
+        (QuestionOutcome.LOST, "✕ 1.0 s · not answered in 3m09"),
+    ],
+)
+def test_a_tool_whose_question_ended_without_an_answer_does_not_say_answered(
+    outcome: QuestionOutcome, words: str
+) -> None:
+    """D4."""
+    conversation = Conversation()
+    conversation.append(ToolCalled(at=AT, turn_id="t1", tool_use_id="u1", tool="Write", summary="/srv/x.py", detail=""))
+    conversation.append(QuestionPosed(at=AT, turn_id="t1", question=a_question()))
+    conversation.append(QuestionClosed(at=AT + 189, turn_id="t1", question_id="q1", outcome=outcome, answer=""))
+    conversation.append(ToolReturned(at=AT + 190, turn_id="t1", tool_use_id="u1", text="", is_error=True))
+    record = Record()
+    record.apply(conversation.read())
+    (tool,) = [block for block in record.blocks if isinstance(block, ToolUse)]
+    line = tool.compose(Paint(80, lambda _: Style(), lambda _: Style(), is_dark=True))[0].text
+    assert line.endswith(words)
+
+
 async def test_hostile_text_is_only_text() -> None:
     """R5: escapes, markup, links and bidi controls in every place a text can come from."""
     evil = "\x1b]52;c;eA==\x07 [@click=app.quit]x[/] \u202egpj\u202c \x9b2J [/nope] \ud800"
@@ -240,8 +266,8 @@ async def test_another_conversation_starts_afresh() -> None:
 def test_a_tools_time_is_its_own_and_that_of_the_answer_stands_beside_it() -> None:
     tool = ToolUse(ToolCalled(at=AT, turn_id="t1", tool_use_id="u1", tool="Bash", summary="ls", detail=""))
     paint = Paint(80, lambda _: Style(), lambda _: Style(), is_dark=True)
-    tool.hold(AT + 1, is_held=True)
-    tool.hold(AT + 144, is_held=False)
+    tool.hold(AT + 1)
+    tool.release(AT + 144, is_answered=True)
     tool.finish(ToolReturned(at=AT + 147, turn_id="t1", tool_use_id="u1", text="a", is_error=False))
     assert "✓ 4.0 s · answered after 2m23" in tool.compose(paint)[0].text
 

@@ -12,6 +12,7 @@ from supervisor import (
     Noticed,
     Question,
     QuestionClosed,
+    QuestionOutcome,
     QuestionPosed,
     Reading,
     Replied,
@@ -82,12 +83,15 @@ class Record:
             case QuestionPosed(question=question):
                 card = self._cards[question.id] = Card(question)
                 self._add(card)
-                self._hold(question, entry.at, is_held=True)
+                if (held := self._tool_of(question)) is not None:
+                    held.hold(entry.at)
             case QuestionClosed(question_id=name):
                 # It may come twice: what was approved counts as lost when it is not known to have run.
                 if (posed := self._cards.get(name)) is not None:
                     posed.close(entry)
-                    self._hold(posed.question, entry.at, is_held=False)
+                    if (held := self._tool_of(posed.question)) is not None:
+                        is_answered = entry.outcome in (QuestionOutcome.APPROVED, QuestionOutcome.DENIED)
+                        held.release(entry.at, is_answered=is_answered)
             case Noticed():
                 self._add(Notice(entry))
             case TurnEnded(outcome=Cancelled(reason=reason)) if (unsent := self._never_begun(entry)) is not None:
@@ -105,15 +109,16 @@ class Record:
         last = self.blocks[-1] if self.blocks else None
         return last if isinstance(last, Prompted) and last.entry.turn_id == ending.turn_id else None
 
-    def _hold(self, question: Question, at: float, *, is_held: bool) -> None:
-        """A tool that waits for permission does not run: it is not shown as if it did."""
+    def _tool_of(self, question: Question) -> ToolUse | None:
+        """The call that the question is about. While it waits for permission it does not run, and is not shown as if it
+        did."""
         for tool in reversed(self._tools.values()):
             is_it = tool.called.tool_use_id == question.tool_use_id
             if not question.tool_use_id:
                 is_it = tool.called.tool == question.tool and tool.called.summary == question.summary
             if is_it:
-                tool.hold(at, is_held=is_held)
-                return
+                return tool
+        return None
 
     def _add(self, *blocks: Block) -> None:
         for block in blocks:

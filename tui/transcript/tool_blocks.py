@@ -40,14 +40,20 @@ class ToolUse(Block):
         self._held_at = 0.0
         self._waited = 0.0
         """Seconds for which it was held: not its own."""
+        self._is_answered = False
+        """Whether an answer ended that."""
 
-    def hold(self, at: float, *, is_held: bool) -> None:
-        """`at` in Unix seconds."""
-        if is_held:
-            self._held_at = at
-        elif self.is_held:
+    def hold(self, at: float) -> None:
+        """A question about it is asked. `at` in Unix seconds."""
+        self._held_at, self.is_held = at, True
+        self.redraw()
+
+    def release(self, at: float, *, is_answered: bool) -> None:
+        """That question is over, with or without an answer. Nothing happens when it is not held."""
+        if self.is_held:
             self._waited += max(0.0, at - self._held_at)
-        self.is_held = is_held
+            self._is_answered = is_answered
+        self.is_held = False
         self.redraw()
 
     def finish(self, entry: ToolReturned) -> None:
@@ -69,7 +75,8 @@ class ToolUse(Block):
             took = duration(returned.at - called.at - self._waited)
             state, role = (f"✕ {took}", "error") if returned.is_error else (f"✓ {took}", "ok")
             if self._waited >= SHORTEST_WAIT:
-                state = f"{state} · answered after {duration(self._waited)}"
+                words = "answered after" if self._is_answered else "not answered in"
+                state = f"{state} · {words} {duration(self._waited)}"
         tool = clean_cell(tool_name(called.tool), 40)
         room = paint.width - 2 - cell_len(tool) - 2 - cell_len(state) - 2
         head = Strip(
