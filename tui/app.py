@@ -241,6 +241,7 @@ class BullpenApp(App[int]):
             return
         if self.bridge.is_open:
             self._limits.want(None)
+            self._remove_copies()
         self._dashboard.call_after_refresh(self.painted.set)
         if self._mistake:
             self.notify(self._mistake, severity="warning", timeout=10, markup=False)
@@ -254,6 +255,7 @@ class BullpenApp(App[int]):
         self.call_later(self._begin)
 
     def _begin(self) -> None:
+        self._remove_copies()
         self.flush()
         self.inputs.go_on()
 
@@ -269,8 +271,12 @@ class BullpenApp(App[int]):
         super().exit(result, return_code, message)
 
     def on_unmount(self) -> None:
+        self._remove_copies()
         self.bridge.close()
-        if self._copies is not None:
+
+    def _remove_copies(self) -> None:
+        """Also those of a run that was cut off; none before the engine is open, as they may be another bullpen's."""
+        if self._copies is not None and self.bridge.is_open:
             self._copies.remove()
 
     def _forget(self, user: str) -> None:
@@ -439,8 +445,8 @@ class BullpenApp(App[int]):
             self.exit(0, message=unanswered if waiting.cancelled_caught else None)
 
     def _drain_and_leave(self) -> None:
-        self._states_before = {name: row.state for name, row in self.bridge.instances.items()}
-        names = self.bridge.open_to_prompts()
+        names = self.bridge.to_be_drained()
+        self._states_before = {name: self.bridge.instances[name].state for name in names}
         self.verbs.attempt(lambda: self.operations.drain_all(names, before_end=True))
         self._leaving = start_worker(self, self._exit_when_drained, exit_on_error=False, group=ENGINE_WORK)
         self._show_draining()

@@ -28,6 +28,8 @@ except ImportError:  # pragma: no cover - not on the systems the tests run on
     fcntl = None  # type: ignore[assignment]
 
 FILE = "supervisor.lock"
+WITH_A_DOOR = ("the dashboard", "bullpen serve")
+"""What says so of itself can be reached by `bullpen attach`."""
 _LOOKS, _PAUSE = 10, 0.05
 """How often, and how far apart in seconds, the lock's file is read until it names a living process: its holder
 writes the name right after taking the lock."""
@@ -190,14 +192,17 @@ def _lives(said: dict[str, Any]) -> bool:
 
 
 def _tell(folder: Path, holder: dict[str, Any]) -> str:
-    who = "another bullpen"
+    who, join = "another bullpen", ""
     if holder:
         what = str(holder.get("what", "bullpen"))
         since = datetime.fromtimestamp(float(holder.get("since", 0)))
         day = "" if since.date() == datetime.now().date() else f"{since:%Y-%m-%d} "
         where = "" if holder["host"] == socket.gethostname() else f" on {holder['host']}"
         who = f"bullpen pid {holder['pid']}{where} since {day}{since:%H:%M:%S} ({what})"
-    return f"the state directory {folder} is in use by {who}: stop that one, or give this one its own with --state DIR"
+        if what in WITH_A_DOOR and not where:
+            join = "join it with bullpen attach, "
+    remedy = f"{join}stop that one, or give this one its own with --state DIR"
+    return f"the state directory {folder} is in use by {who}: {remedy}"
 
 
 def _read(descriptor: int) -> dict[str, Any]:

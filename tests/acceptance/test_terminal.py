@@ -175,6 +175,7 @@ def test_what_keeps_the_engine_from_being_opened_is_a_line_below_the_command(
             second.assert_sane()
             said = second.written.decode()
             assert f"is in use by bullpen pid {first.process.pid}" in said
+            assert "join it with bullpen attach" in said
             assert said.rfind("is in use by") > said.rfind("\x1b[?1049l"), "below the command, not on the dashboard"
         first.press(CTRL_Q)
         assert first.wait() == 0

@@ -197,6 +197,7 @@ async def test_an_enter_meant_for_something_else_answers_no_choice() -> None:
         await pilot.pause()
         assert engine.calls == []
         assert "1 of 2" in screen_text(app)
+        assert "go to an option first" in screen_text(app)
         await pilot.press("down", "enter")
         await pilot.pause()
         assert "2 of 2" in screen_text(app)

@@ -95,8 +95,8 @@ def test_no_key_of_a_burst_is_lost_or_overtaken(tmp_path: Path) -> None:
         # A new chat: what follows the key belongs to the dialog, and what follows enter to the chat.
         press(f"nh{TAB}zoe{TAB}qq{BACK}1\rabcd{BACK}xy\rand{LEFT}{BACK}")
         settles(screen="ChatScreen", texts=["ad"], calls=[prompt("abcxy", "zoe", "q1")])
-        press(f"{HOME}b{CTRL_B}nc{TAB}{TAB}tea\rtwo\r{ESC}")
-        settles(screen="DashboardScreen", calls=[prompt("two", "operator", "tea", "clerk")])
+        press(f"{HOME}b{CTRL_B}nl{TAB}{TAB}tea\rtwo\r{ESC}")
+        settles(screen="DashboardScreen", calls=[prompt("two", "operator", "tea", "lookup")])
 
         # Confirmations: y and n, the arrows, and a word that must be typed.
         press(f"1gKnKyDyp{RIGHT}\r")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import Input
 
-from supervisor import Prompt, Source
+from supervisor import Archetype, Prompt, SessionKey, Source
 from supervisor.conversation import Conversation
 from tests.tui import stage
 from tests.tui.stage import EMIL
 from tests.tui.stage_engine import StageTicket
 from tests.tui.theatre import playing, screen_text, settle
 from tests.waiting import until
+from tui.app import BullpenApp
 from tui.screens.chat.chat import ChatScreen
 from tui.screens.dialogs.new_chat import AgentList
 from tui.widgets.question_card import ChoiceCard
@@ -76,6 +78,33 @@ async def test_a_name_that_cannot_be_is_refused_in_the_dialog() -> None:
         await settle(app, pilot)
         assert "“../é” must be" in screen_text(app)
         assert not isinstance(app.screen, ChatScreen)
+
+
+def fields(app: BullpenApp) -> list[tuple[str, bool]]:
+    """Value, and whether it cannot be changed."""
+    return [(field.value, field.disabled) for field in app.screen.query(Input)]
+
+
+async def test_the_chat_of_an_employee_is_the_one_session_that_all_share() -> None:
+    """No user and no name of it can be chosen: the dialog says where the prompt goes."""
+    engine = stage.busy()
+    clerk = engine.instances["clerk"]
+    assert clerk.archetype is Archetype.EMPLOYEE
+    async with playing(engine) as (app, pilot):
+        await pilot.press("n", *"helpdesk", *"clerk")
+        await pilot.pause()
+        assert "enter begins clerk/everyone/desk" in screen_text(app) or "goes on with clerk/everyone/desk" in (
+            screen_text(app)
+        )
+        assert fields(app) == [("everyone", True), ("desk", True)]
+        await pilot.press("h")
+        await pilot.pause()
+        assert fields(app) == [("operator", False), ("chat-1", False)]
+        assert "enter begins helpdesk/operator/chat-1" in screen_text(app)
+        await pilot.press("c", "enter")
+        await settle(app, pilot)
+        assert isinstance(app.screen, ChatScreen)
+        assert app.screen.key == SessionKey("clerk", "everyone", "desk")
 
 
 async def test_a_chat_goes_on_in_the_session_that_the_prompt_went_to_also_when_that_one_asks(

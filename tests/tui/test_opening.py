@@ -29,6 +29,7 @@ from tui.kept.drafts import DraftFile
 from tui.kept.preferences import PreferenceFile
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.help import HelpScreen
+from tui.terminal.clipboard import CopyFile
 from tui.terminal.notifications import Notices, title_of
 
 pytestmark = pytest.mark.anyio
@@ -47,11 +48,18 @@ async def opening(
     size: tuple[int, int] = (120, 36),
     drafts: DraftFile | None = None,
     kept: PreferenceFile | None = None,
+    copies: CopyFile | None = None,
 ) -> AsyncIterator[tuple[BullpenApp, Pilot[Any], Callable[[], Awaitable[None]]]]:
     """The app over rows that are expected, and what opens the engine behind it."""
     stands_for = OpeningEngine()
     app = BullpenApp(
-        stands_for.as_engine, rehearsal=True, clock=HandClock(), drafts=drafts, kept=kept, expected=await expect()
+        stands_for.as_engine,
+        rehearsal=True,
+        clock=HandClock(),
+        drafts=drafts,
+        kept=kept,
+        copies=copies,
+        expected=await expect(),
     )
 
     hear_from_outside(app)
@@ -194,9 +202,12 @@ async def test_one_that_is_refused_changes_nothing_of_what_the_first_one_remembe
     """R2: that another bullpen holds the state directory is found behind the first frame."""
     remembered = tmp_path / "dashboard.json"
     remembered.write_text('{"scope": "known to the first alone"}')
-    async with opening(stage.busy(), kept=PreferenceFile(tmp_path)) as (app, pilot, _):
+    copied = tmp_path / "copied.txt"
+    copied.write_text("of the first")
+    async with opening(stage.busy(), kept=PreferenceFile(tmp_path), copies=CopyFile(copied)) as (app, pilot, _):
         await settle(app, pilot)
         app.exit(return_code=2)
+    assert copied.read_text() == "of the first"
     assert remembered.read_text() == '{"scope": "known to the first alone"}'
 
 

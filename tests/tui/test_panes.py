@@ -509,8 +509,8 @@ async def test_a_copy_is_in_a_private_file_too_and_the_text_can_be_shown_plainly
     file = tmp_path / "copied.txt"
     file.write_text("of a run that was cut off")
     app = BullpenApp(engine, rehearsal=True, clock=HandClock(), copies=CopyFile(file))
-    assert not file.exists()
     async with app.run_test(size=SMALL, notifications=True) as pilot:
+        assert not file.exists()
         app.open_chats([DORA])
         await settle(app, pilot)
         app.chats.refresh_transcript()

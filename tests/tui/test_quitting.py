@@ -86,6 +86,25 @@ async def test_the_drain_before_quitting_is_taken_back_as_it_was() -> None:
         assert app.return_code is None
 
 
+async def test_a_drain_of_the_operators_is_taken_over_by_the_end_and_begins_anew_when_that_is_taken_back() -> None:
+    """R2: at its own deadline it would cancel what waits, which the end keeps."""
+    engine = stage.busy()
+    engine.put(
+        replace(engine.instances["clerk"], state=InstanceState.DRAINING),
+        replace(engine.instances["admin"], state=InstanceState.DRAINING, is_removed=True),
+    )
+    async with playing(engine) as (app, pilot):
+        await pilot.press("ctrl+q", "right", "enter")
+        await pilot.pause()
+        drained = sorted(call for call in engine.calls if call[0] == "drain")
+        assert drained == [("drain", name, "before end") for name in ("clerk", "helpdesk", "lookup")]
+        engine.calls.clear()
+        await pilot.press("u")
+        await app.verbs.idle()
+        assert [call for call in engine.calls if call[1:2] == ("clerk",)] == [("resume", "clerk"), ("drain", "clerk")]
+        assert not [call for call in engine.calls if call[1:2] == ("admin",)]
+
+
 async def test_a_drain_before_quitting_can_be_looked_after() -> None:
     """Whoever holds it up may be waiting for an answer; it goes on, and ctrl+q shows it again."""
     engine, clock = stage.busy(), HandClock()

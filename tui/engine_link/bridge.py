@@ -215,6 +215,14 @@ class Bridge:
         taking = (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED)
         return sorted(row.name for row in self.instances.values() if row.state in taking)
 
+    def to_be_drained(self) -> list[str]:
+        """Instances that the end of bullpen has to drain, by name: a drain of the operator's is among them, as it would
+        cancel what waits at its own deadline."""
+        own = (
+            row.name for row in self.instances.values() if row.state is InstanceState.DRAINING and not row.is_removed
+        )
+        return sorted({*self.open_to_prompts(), *own})
+
     def _replace(self, snapshot: Snapshot) -> None:
         self.host = snapshot.host
         self.instances = {row.name: row for row in snapshot.instances}

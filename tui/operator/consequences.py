@@ -287,8 +287,8 @@ def of_detaching(bridge: Bridge, name: str) -> Consequence:
         title="Leave this dashboard?",
         facts=(count := partial(_going_on, bridge))(),
         recount=count,
-        after=f"Nothing ends: it only detaches from {name}. `bullpen attach` comes back to it. What you have typed and "
-        "not sent is not kept.",
+        after=f"Nothing ends: it only detaches from {name}. `bullpen attach` comes back to it, and to what you "
+        "have typed and not sent.",
         confirm="Leave",
         is_grave=False,
     )
@@ -296,6 +296,8 @@ def of_detaching(bridge: Bridge, name: str) -> Consequence:
 
 def _going_on(bridge: Bridge) -> tuple[str, ...]:
     work = bridge.work()
+    if work.is_idle:
+        return ("nothing runs or waits there now",)
     running, queued = format.some(work.running, "turn"), format.some(work.queued, "prompt")
     return (f"{running} running and {queued} waiting there go on",)
 

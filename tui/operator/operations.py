@@ -156,13 +156,15 @@ class Operations:
         return await self._each(instances, self.kill) or "ending every process"
 
     async def take_back_drain(self, states: dict[str, InstanceState]) -> str:
-        """Brings instances back to the states they had before `drain_all`."""
+        """Brings instances back to the states they had before `drain_all`. A drain that went on then begins anew, with
+        its whole deadline."""
 
         async def restore(name: str) -> None:
-            if states[name] in (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.PARKED):
-                await self._engine.resume(name)
+            await self._engine.resume(name)
             if states[name] is InstanceState.PAUSED:
                 await self._engine.pause(name)
+            elif states[name] is InstanceState.DRAINING:
+                await self._engine.drain(name)
 
         return await self._each(list(states), restore) or "drain taken back"
 

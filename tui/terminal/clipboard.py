@@ -1,7 +1,7 @@
 """A copy that survives a terminal which ignores OSC 52: the same text in a file that only its owner can read.
 
-Whether a terminal takes what it is sent for its clipboard cannot be asked. So the file is always written, and removed
-when the program ends.
+Whether a terminal takes what it is sent for its clipboard cannot be asked. So the file is always written. It is for
+the app to remove it when it ends, and when it begins: a run may have been cut off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 class CopyFile:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.remove()  # of a run that was cut off
 
     def write(self, text: str) -> bool:
         """Puts the text in the place of the one before; False when the disk refuses."""

@@ -13,6 +13,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from supervisor import Allow, Answer, ChoiceItem, Choose, Question, QuestionKind
+from tui.operator.app import app_of
 from tui.themes import MUTED
 from tui.widgets.card import DockedCard, how_to_reach
 from tui.widgets.question_view import QuestionView
@@ -220,7 +221,10 @@ class ChoiceCard(QuestionCard):
 
     def action_choose(self) -> None:
         options = self.item.options
-        if (self.at < 0 and not self._marked) or not self.takes_keys():
+        if not self.takes_keys():
+            return
+        if self.at < 0 and not self._marked:
+            app_of(self).action_say_idle("↑ ↓ go to an option first; its number chooses it at once")
             return
         if self.at >= len(options):
             self.action_other()

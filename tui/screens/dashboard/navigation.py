@@ -207,7 +207,7 @@ class NavigationScreen(OperatorScreen):
         if not names:
             self.notify("no agent takes prompts now", severity="warning", markup=False)
             return
-        agents = {name: self.bridge.instances[name].description for name in names}
+        agents = {name: self.bridge.instances[name] for name in names}
         screen = dialogs.NewChatScreen(agents, self.bridge.sessions.keys(), agent=instance, user=user)
 
         def decided(key: SessionKey | None) -> None:

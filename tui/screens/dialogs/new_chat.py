@@ -12,7 +12,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from supervisor import InvalidId, SessionKey, validate_id
+from supervisor import Archetype, InstanceRow, InvalidId, Prompt, SessionKey, find_key, validate_id
 from tui.screens.dialogs.dialog import Dialog
 from tui.themes import MUTED
 from tui.wording.sanitize import clean_cell
@@ -70,9 +70,9 @@ class NewChatScreen(Dialog[SessionKey | None]):
     HINTS = ("enter opens", "tab next field", "esc cancels")
 
     def __init__(
-        self, agents: Mapping[str, str], existing: Collection[SessionKey], *, agent: str | None, user: str
+        self, agents: Mapping[str, InstanceRow], existing: Collection[SessionKey], *, agent: str | None, user: str
     ) -> None:
-        """`agents`: name → what it is for. `existing`: sessions there are. `agent` and `user`: chosen beforehand."""
+        """`agents`: by name. `existing`: sessions there are. `agent` and `user`: chosen beforehand."""
         super().__init__()
         self._agents = agents
         self._existing = existing
@@ -80,14 +80,17 @@ class NewChatScreen(Dialog[SessionKey | None]):
         self._user = user
         self._is_named = False
         """Whether the operator has written a session's name: it is not proposed any more then."""
+        self._typed = ("", "")
+        """User and session as they stood before an agent was chosen that has one session for all."""
 
     def compose(self) -> ComposeResult:
         with self.box("New chat"):
             yield Static("with", classes="caption", markup=False)
             width = max(map(len, self._agents)) + 2
+            room = max(12, _LINE - width)
             options = [
-                Option(Content.assemble(name.ljust(width), (clean_cell(about, max(12, _LINE - width)), MUTED)), id=name)
-                for name, about in self._agents.items()
+                Option(Content.assemble(name.ljust(width), (clean_cell(row.description, room), MUTED)), id=name)
+                for name, row in self._agents.items()
             ]
             yield AgentList(*options, id="agent", markup=False)
             yield Static("for user", classes="caption", markup=False)
@@ -122,16 +125,41 @@ class NewChatScreen(Dialog[SessionKey | None]):
     @on(Input.Changed, "#user")
     def show_target(self) -> None:
         """Proposes a session that this user does not have yet, and says what would be opened."""
-        if not self._is_named:
+        self._fill_fields()
+        if not self._is_named and not self._is_shared:
             taken = {key.session for key in self._existing if (key.instance, key.user) == (self.agent, self.user)}
             free = next(f"chat-{number}" for number in range(1, len(taken) + 2) if f"chat-{number}" not in taken)
             with self.prevent(Input.Changed):
                 self.query_one("#session", Input).value = free
-        key = SessionKey(self.agent, self.user, self.session)
+        key = self._key()
         what = "goes on with" if key in self._existing else "begins"
         self.query_one("#target", Static).update(
             Content.assemble((f"enter {what} ", MUTED), (clean_cell(str(key), 200), "bold $text-accent"))
         )
+
+    def _fill_fields(self) -> None:
+        """An agent with one session for all leaves nothing to choose; what was typed is there again for the next."""
+        user, session = self.query_one("#user", Input), self.query_one("#session", Input)
+        if user.disabled == self._is_shared:
+            return
+        with self.prevent(Input.Changed):
+            if self._is_shared:
+                self._typed = (user.value, session.value)
+                _, user.value, session.value = self._key()
+            else:
+                user.value, session.value = self._typed
+        user.disabled = session.disabled = self._is_shared
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether the agent has one session for all."""
+        return self._agents[self.agent].archetype is Archetype.EMPLOYEE
+
+    def _key(self) -> SessionKey:
+        """Where the prompt goes."""
+        if self._is_shared:
+            return find_key(Prompt(self.agent, ""), Archetype.EMPLOYEE)
+        return SessionKey(self.agent, self.user, self.session)
 
     @on(Input.Changed, "#session")
     def name_session(self) -> None:
@@ -144,13 +172,14 @@ class NewChatScreen(Dialog[SessionKey | None]):
     def accept(self) -> None:
         mistake = self.query_one("#mistake", Static)
         try:
-            validate_id(self.user, "user")
-            validate_id(self.session, "session")
+            if not self._is_shared:
+                validate_id(self.user, "user")
+                validate_id(self.session, "session")
         except InvalidId as error:
             mistake.update(Content(str(error)))
             mistake.add_class("-shown")
         else:
-            self.dismiss(SessionKey(self.agent, self.user, self.session))
+            self.dismiss(self._key())
 
     @on(Button.Pressed, "#cancel")
     def keep(self) -> None:
