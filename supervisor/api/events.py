@@ -99,6 +99,9 @@ class Restarted(Event, frozen=True, kw_only=True):
     """Turns that were running when it ended."""
     orphans: int
     """Processes it left behind, ended since."""
+    not_offered: int = 0
+    """Those of the interrupted turns that no operator is asked about: calls of a tool, whose callers are gone, turns
+    that an agent began by itself, and turns of agents that this run does not have."""
 
 
 class QuestionAsked(Event, frozen=True, kw_only=True):

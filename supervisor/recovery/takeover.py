@@ -38,6 +38,8 @@ class TakenOver(NamedTuple):
     sessions: int
     waiting: int
     interrupted: int
+    not_offered: int
+    """Those of the interrupted turns that are put to no operator."""
 
 
 class Restart:
@@ -62,16 +64,17 @@ class Restart:
                 instance.core.add_session(revive_session(record, self._host.clock, journal))
         for question in loaded.questions:
             self._lose(question)
-        offers = [*loaded.offers, *filter(None, map(self._interrupt, loaded.running))]
+        interrupted = [*filter(None, map(self._interrupt, loaded.running))]
         # A replay goes before what waits, so it is queued first.
-        for offer in offers:
+        for offer in (*loaded.offers, *interrupted):
             if (session := self._session(offer.turn.key)) is not None:
                 self._offers.put(offer, session)
+        offered = sum(offer.turn.key.instance in self._instances for offer in interrupted)
         waiting = 0
         if self._host.keeps_queue:
             for turn in loaded.waiting:
                 waiting += self._queue(turn)
-        return TakenOver(len(loaded.sessions), waiting, len(loaded.running))
+        return TakenOver(len(loaded.sessions), waiting, len(loaded.running), len(loaded.running) - offered)
 
     def _fail_unreadable(self, row: Unreadable) -> None:
         """A row that was edited or damaged fails what it is about, and is told once."""

@@ -103,14 +103,18 @@ async def test_what_is_to_be_cut_is_on_record_as_soon_as_it_is_known(start: Star
 async def test_a_call_whose_caller_is_gone_is_not_on_offer(
     start: Start, world: FakeWorld, make_template: MakeTemplate
 ) -> None:
-    """S1.2, R2: it leaves nothing behind."""
+    """S1.2, R2: it leaves nothing behind, and the log says how many of the interrupted turns are not in the inbox."""
     world.on_prompt = hold
-    template = make_template("lookup", archetype="tool")
-    async with crashing(start(template), world) as supervisor:
-        await supervisor.submit(Prompt("lookup", "one", user="ana"))
-        await until(lambda: world.written)
-    async with start(template) as supervisor:
-        assert not [row.offer for row in (await supervisor.snapshot()).sessions if row.offer is not None]
+    templates = (make_template("lookup", archetype="tool"), make_template("desk"), make_template("old"))
+    async with crashing(start(*templates), world) as supervisor:
+        for name in ("lookup", "desk", "old"):
+            await supervisor.submit(Prompt(name, "one", user="ana"))
+        await until(lambda: len(world.written) == 3)
+    async with start(*templates[:2]) as supervisor:
+        assert [row.key for row in (await supervisor.snapshot()).sessions if row.offer is not None] == [ANA]
+        (told,) = supervisor._feed.greeting
+        assert isinstance(told, past.Restarted)
+        assert (told.interrupted, told.not_offered) == (3, 2)
 
 
 async def test_a_process_is_on_record_before_it_runs_and_with_its_session_once_it_has_one(

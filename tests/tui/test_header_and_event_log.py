@@ -19,6 +19,7 @@ from supervisor import (
     InstanceRow,
     InstanceState,
     PoolStatistics,
+    Restarted,
     TurnFinished,
 )
 from tests.tui.theatre import screen_text
@@ -188,6 +189,14 @@ def test_a_prompt_that_waited_for_too_long_is_refused_in_the_log_as_in_its_row()
     """S2.25–27: the same word is found by the same filter everywhere."""
     late = TurnFinished(at=AT, instance="desk", outcome=Expired("desk is saturated: no turn could begin", 2.0))
     assert line_of(late) == ("desk  prompt refused: desk is saturated: no turn could begin", "error")
+
+
+@pytest.mark.parametrize(("not_offered", "told"), [(0, ""), (1, " (1 of them not on offer)"), (7, " (not on offer)")])
+def test_a_restart_tells_how_many_interrupted_turns_are_not_in_the_inbox(not_offered: int, told: str) -> None:
+    """R2."""
+    event = Restarted(at=AT, sessions=27, waiting=3, interrupted=7, orphans=0, not_offered=not_offered)
+    line = f"taken over from the last run: 27 sessions, 3 waiting turns, 7 interrupted{told}"
+    assert line_of(event) == (line, "warn")
 
 
 @pytest.mark.parametrize(

@@ -180,10 +180,12 @@ def _sentence(event: Event) -> Line:
 
 
 def _taking_over(event: Restarted) -> Line:
+    unasked = f"{event.not_offered} of them " if event.not_offered < event.interrupted else ""
+    not_offered = f" ({unasked}not on offer)" if event.not_offered else ""
     parts = [
         some(event.sessions, "session"),
         some(event.waiting, "waiting turn") if event.waiting else "",
-        f"{event.interrupted} interrupted" if event.interrupted else "",
+        f"{event.interrupted} interrupted{not_offered}" if event.interrupted else "",
         f"{some(event.orphans, 'left-over process', 'left-over processes')} ended" if event.orphans else "",
     ]
     kind = "warn" if event.interrupted else "accent" if event.orphans else "ok"
