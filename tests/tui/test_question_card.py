@@ -188,6 +188,28 @@ async def test_always_is_no_answer_where_it_is_not_on_offer(terminal: int, capsy
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("typed", "decided"),
+    [
+        ("y", Allow()),
+        ("Yes", Allow()),
+        ("n", Deny(questions.DENIED)),
+        ("NO ", Deny(questions.DENIED)),
+        ("nothing", Deny("of the kind")),
+        ("yesterday", Deny("of the kind")),
+    ],
+)
+async def test_yes_and_no_answer_a_permission_question_and_other_words_do_not(typed: str, decided: Answer) -> None:
+    """S5.15: `y` allows once, as `a` does, and never for the rest of the session."""
+    lines = iter([typed, "d of the kind"])
+
+    async def read(prompt: str) -> str:
+        return next(lines)
+
+    assert await questions.put(stage.PERMISSION, read) == decided
+
+
+@pytest.mark.anyio
 async def test_a_choice_is_asked_again_until_there_is_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
     """S5.15: neither an empty line nor a number that no option has is one."""
     typed = iter(["", "7", "2"])

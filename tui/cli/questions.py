@@ -17,6 +17,8 @@ Read = Callable[[str], Awaitable[str]]
 """Shows a prompt and returns the line that was typed behind it, or `END_OF_INPUT`."""
 
 DENIED = "The operator denied this"
+_IN_WORDS: dict[str, Answer] = {"y": Allow(), "yes": Allow(), "n": Deny(DENIED), "no": Deny(DENIED)}
+"""Answers to a permission question in lower case that are understood without being offered."""
 _QUOTED = re.compile(r'"([^"]*)"')
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
@@ -34,6 +36,8 @@ async def put(question: Question, read: Read = read_line) -> Answer:
         reply = await read(f"  {asked}: ")
         if reply in keys:
             return keys[reply]
+        if (answer := _IN_WORDS.get(reply.strip().lower())) is not None:
+            return answer
         key, _, reason = reply.partition(" ")
         if key == "d":
             return Deny(reason.strip() or DENIED)
