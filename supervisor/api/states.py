@@ -60,8 +60,7 @@ class WhyWaiting(StrEnum):
     PAUSED = "paused"
     """The operator has paused the instance."""
     DRAINING = "draining"
-    """The instance begins no turn: it is not started, or is being ended. One that drains does begin what it has
-    accepted: that waits for what it lacks, as ever."""
+    """The instance is being emptied; the turn was accepted before that began."""
     RATE_LIMIT = "rate-limit"
     """The pool has parked itself until the provider's limit resets."""
     PARKED = "parked"

@@ -334,9 +334,9 @@ def explain(session: Session, outlook: Outlook) -> WhyWaiting | None:
         return WhyWaiting.STARTING
     if slot is None and mailbox.is_ready and session.backoff.holds(outlook.now):
         return WhyWaiting.BACKING_OFF
-    if state not in (*_STARTING_ALLOWED, InstanceState.PARKED):
+    if state not in (InstanceState.RUNNING, InstanceState.PARKED):
         return WhyWaiting.DRAINING
-    if outlook.parked_for is not None and state in _STARTING_ALLOWED:
+    if outlook.parked_for is not None and state is InstanceState.RUNNING:
         return parked
     if slot is not None and slot.is_dormant:
         return outlook.kept_asleep or WhyWaiting.NO_SLOT

@@ -282,8 +282,8 @@ def draining() -> StageEngine:
     stage.put(
         replace(stage.instances["helpdesk"], state=InstanceState.DRAINING, note="2 turns running, 22 s left",
                 pool=replace(stage.instances["helpdesk"].pool, idle=0, spare=0, starting=0, closing=1)),
-        replace(stage.sessions[CARO], why=WhyWaiting.NO_SLOT,
-                waiting=(waiting(1, WhyWaiting.NO_SLOT, 42, "The printer on floor 3 blinks red"),)),
+        replace(stage.sessions[CARO], why=WhyWaiting.DRAINING,
+                waiting=(waiting(1, WhyWaiting.DRAINING, 42, "The printer on floor 3 blinks red"),)),
         replace(stage.instances["admin"], state=InstanceState.PAUSED),
         replace(stage.clients["helpdesk-5"], state=SlotState.CLOSING, note="disconnect"),
         replace(stage.sessions[DORA], state=SessionState.HIBERNATED, client_id="", memory_bytes=0),

@@ -33,7 +33,7 @@ WAITS: dict[WhyWaiting, str] = {
     WhyWaiting.NO_SLOT: "as many turns run, or as many clients are there, as may",
     WhyWaiting.MEMORY: "there is no memory for another client",
     WhyWaiting.PAUSED: "the agent is paused",
-    WhyWaiting.DRAINING: "the agent begins no turn: it is not started, or is being ended",
+    WhyWaiting.DRAINING: "the agent is being drained",
     WhyWaiting.RATE_LIMIT: "the provider's rate limit",
     WhyWaiting.PARKED: "the agent has stopped itself",
     WhyWaiting.BACKING_OFF: "its client has crashed and is started again in a moment",

@@ -279,7 +279,7 @@ def _why(session: Session, instance: Instance, row: SessionRow, picture: Snapsho
         (bool(instance.core.host.recording_fails), WhyWaiting.DISK),
         (state in (SlotState.RESERVED, SlotState.STARTING, SlotState.CLOSING), WhyWaiting.STARTING),
         (backs_off, WhyWaiting.BACKING_OFF),
-        (instance.state not in (InstanceState.RUNNING, InstanceState.DRAINING), WhyWaiting.DRAINING),
+        (instance.state is not InstanceState.RUNNING, WhyWaiting.DRAINING),
         (parked_for is not None, parked),
         (state is SlotState.DORMANT, instance.scheduler.kept_asleep.why or WhyWaiting.NO_SLOT),
         (instance.scheduler.shortage.why is WhyWaiting.MEMORY, WhyWaiting.MEMORY),

