@@ -145,6 +145,8 @@ class BullpenApp(App[int]):
         self._drafts = drafts
         self._kept_drafts: dict[SessionKey, str] = {}
         """As they stand in the file."""
+        self._draft_trouble = ""
+        """Why they could not be written last, as it was logged."""
         if drafts is not None:
             self._kept_drafts, mistake = drafts.load()
             self._mistake = " · ".join(filter(None, (self._mistake, mistake)))
@@ -326,11 +328,14 @@ class BullpenApp(App[int]):
         for key, text in (*self.operations.unsent.items(), *reversed(self.operations.unanswered)):
             now[key] = "\n".join(filter(None, (text, now.get(key, ""))))
         if now != self._kept_drafts:
-            self._kept_drafts = now
             try:
                 self._drafts.save(now)
-            except OSError as error:
-                _log.warning("unsent messages are not kept: %s", error)
+            except OSError as error:  # tried again at the next look
+                if (why := error.strerror or "") != self._draft_trouble:
+                    self._draft_trouble = why
+                    _log.warning("unsent messages are not kept: %s", error)
+            else:
+                self._kept_drafts, self._draft_trouble = now, ""
 
     @property
     def is_leaving(self) -> bool:

@@ -83,3 +83,19 @@ async def test_a_broken_file_of_drafts_is_told_once_and_left_alone(tmp_path: Pat
         assert DRAFTS in told(app)
         app.exit()
     assert (tmp_path / DRAFTS).read_text() == "{"
+
+
+async def test_drafts_that_no_disk_took_are_kept_as_soon_as_one_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "state"
+    async with playing(stage.busy(), drafts=DraftFile(folder)) as (app, pilot):
+        app.open_chats([ANA])
+        await settle(app, pilot)
+        await pilot.press(*"half")
+        for _ in range(3):
+            app._keep_drafts()
+        assert sum("unsent" in record.message for record in caplog.records) == 1, "it is logged once"
+        folder.mkdir(mode=0o700)
+        app._keep_drafts()
+        assert DraftFile(folder).load() == ({ANA: "half"}, "")
