@@ -196,6 +196,9 @@ def _breaches_of_sessions(book: Book, picture: Snapshot) -> Iterator[str]:
 
 def _breaches_of_counts(book: Book, picture: Snapshot) -> Iterator[str]:
     for row in picture.instances:
+        states = [session.state for session in picture.sessions if session.key.instance == row.name]
+        if row.failed != states.count(SessionState.FAILED):
+            yield f"{row.name} counts {row.failed} failed sessions: {states}"
         mine = [session.key for session in picture.sessions if session.key.instance == row.name]
         if row.sessions != len(mine):
             yield f"{row.name} counts {row.sessions} sessions of {len(mine)}"
