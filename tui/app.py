@@ -331,7 +331,7 @@ class BullpenApp(App[int]):
             try:
                 self._drafts.save(now)
             except OSError as error:  # tried again at the next look
-                if (why := error.strerror or "") != self._draft_trouble:
+                if (why := error.strerror or str(error)) != self._draft_trouble:
                     self._draft_trouble = why
                     _log.warning("unsent messages are not kept: %s", error)
             else:
