@@ -288,6 +288,10 @@ class BullpenApp(App[int]):
         if self._copies is not None:
             self._copies.remove()
 
+    def action_help_quit(self) -> None:
+        """Of `ctrl+c`, which ends many programs."""
+        self.action_say_idle("ctrl+q leaves")
+
     def action_say_idle(self, words: str) -> None:
         """Says why a key does nothing now."""
         self.notify(words, markup=False, timeout=4)

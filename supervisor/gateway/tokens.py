@@ -179,8 +179,10 @@ class TokenFile:
         return {token.id: token for token in tokens}
 
     def _unusable(self, error: Exception) -> Refused:
-        why = error.strerror if isinstance(error, OSError) else "it is not what `bullpen token` writes"
-        return Refused(f"{self.path} cannot be used ({why}): see to it, or remove it and make new tokens")
+        if isinstance(error, OSError):
+            return Refused(f"{self.path} cannot be used ({error.strerror or error}): see to its folder and its rights")
+        why = "it is not what `bullpen token` writes"
+        return Refused(f"{self.path} cannot be used ({why}): mend it, or remove it and make new tokens")
 
 
 def digest_of(token: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from supervisor import InstanceState
+from supervisor import InstanceState, WhyWaiting
 from tests.tui import stage
-from tests.tui.stage import ANA
-from tests.tui.theatre import HandClock, playing, screen_text, settle
+from tests.tui.stage import ANA, EMIL
+from tests.tui.theatre import HandClock, playing, screen_text, settle, told
 from tests.waiting import until
+from tui.operator import consequences
 from tui.screens.dashboard.dashboard import DashboardScreen
 from tui.screens.dialogs.quit import DrainingScreen, QuitScreen
 
@@ -103,6 +104,29 @@ async def test_a_drain_of_the_operators_is_taken_over_by_the_end_and_begins_anew
         await app.verbs.idle()
         assert [call for call in engine.calls if call[1:2] == ("clerk",)] == [("resume", "clerk"), ("drain", "clerk")]
         assert not [call for call in engine.calls if call[1:2] == ("admin",)]
+
+
+async def test_a_turn_whose_question_waits_without_a_client_counts_as_one_that_has_begun() -> None:
+    """It is offered at the next start, as those that run are."""
+    engine = stage.asking()
+    detached = replace(
+        engine.sessions[EMIL], turn_id="", client_id="", waiting=(stage.waiting(1, WhyWaiting.QUESTION, 540, "Which?"),)
+    )
+    engine.put(detached, replace(engine.instances["helpdesk"], waiting=engine.instances["helpdesk"].waiting + 1))
+    async with playing(engine) as (app, _):
+        bare = app.bridge.work()
+        first, second, third = consequences.of_quit(app.bridge)[:3]
+    assert first.startswith(f"{bare.running + 1} running turns would be cut off")
+    assert second.startswith(f"{bare.asking + 1} of them wait for your answer")
+    assert third.startswith(f"{bare.queued - 1} waiting turn")
+
+
+async def test_ctrl_c_says_which_key_leaves() -> None:
+    async with playing(stage.busy()) as (app, pilot):
+        await pilot.press("ctrl+c")
+        await settle(app, pilot)
+        assert "ctrl+q leaves" in told(app)
+        assert app.return_code is None
 
 
 async def test_a_drain_before_quitting_can_be_looked_after() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from supervisor import ClientRow, Offer, SessionRow
+from supervisor import ClientRow, Offer, SessionRow, WhyWaiting
 from tui.engine_link.bridge import Bridge, Work
 from tui.operator.orders import Order, count_words
 from tui.wording import format
@@ -303,10 +303,17 @@ def _going_on(bridge: Bridge) -> tuple[str, ...]:
 
 
 def of_quit(bridge: Bridge) -> tuple[str, ...]:
-    """What leaving the program would end, a line for each."""
+    """What leaving the program would end, a line for each. A turn whose client was freed while its question waits has
+    begun: it would be offered like one that runs."""
+    work, begun = bridge.work(), sum(map(_waits_without_client, bridge.sessions.values()))
+    work = work._replace(running=work.running + begun, asking=work.asking + begun, queued=work.queued - begun)
     return _work_lines(
-        bridge.work(), runs="would be cut off, and offered at the next start", waits="would wait for the next start"
+        work, runs="would be cut off, and offered at the next start", waits="would wait for the next start"
     )
+
+
+def _waits_without_client(row: SessionRow) -> bool:
+    return not row.turn_id and bool(row.waiting) and row.waiting[0].why is WhyWaiting.QUESTION
 
 
 def _counting(bridge: Bridge, instance: str | None, *, runs: str, waits: str) -> Callable[[], tuple[str, ...]]:
