@@ -19,8 +19,8 @@ def expect_rows(
     templates: Iterable[Template], settings: Settings, *, endpoint: str, left_out: Iterable[str] = ()
 ) -> Snapshot:
     """As `Supervisor(templates, settings, …).snapshot()` before it runs, without what that has measured or compiled:
-    memory of the host and of this process, caches, walls, the folder of transcripts, and what one more client is
-    expected to need."""
+    memory and swap of the host, memory of this process, caches, walls, the folder of transcripts, and what one more
+    client is expected to need."""
     return Snapshot(
         host=HostRow(
             version=__version__,

@@ -43,6 +43,8 @@ async def test_expected_rows_are_those_of_an_engine_that_does_not_run_yet(
         "started_at": expected.host.started_at,
         "supervisor_bytes": 0,
         "memory_available": 0,
+        "swap_bytes": 0,
+        "swap_budget": 0,
         "caches": (),
         "transcripts_dir": "",
     }

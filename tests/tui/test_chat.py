@@ -301,7 +301,7 @@ async def test_a_key_that_can_do_nothing_now_says_why() -> None:
     async with playing(stage.busy()) as (app, pilot):
         app.screen.open_chat(DORA)
         for key, words in (
-            ("f4", "no question is open"),
+            ("f4", "no question to go to"),
             ("f5", "no other session needs you"),
             ("f6", "one pane is in sight"),
             ("f8", "no prompt waits"),

@@ -179,7 +179,7 @@ VERBS: tuple[Verb, ...] = (
          Target.VIEW, WRITE, Where.CHAT, shown=True, key_display="esc"),
     Verb("to_question", "f4", "question", "To the oldest question of this conversation; its letters answer there.",
          Target.QUESTION, WRITE, Where.CHAT, shown=True, key_display="F4",
-         idle="no other question is open in this conversation"),
+         idle="there is no question to go to in this conversation"),
     Verb("to_offer", "f4", "interrupted turn", "To the turn that a restart interrupted, where no question is open.",
          Target.SESSION, WRITE, Where.CHAT, shown=True, key_display="F4"),
     Verb("stop_turn", "f9", "stop turn", "Stop this session's turn, running or waiting for its client; asks first.",
