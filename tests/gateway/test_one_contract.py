@@ -46,7 +46,7 @@ KEYS: tuple[Any, ...] = (
     ("desk", "none", "none"),
     *(("desk", "ana"), None, 5, b"x", "desk/ana/default", SessionKey("desk", 2, b"x")),
 )  # fmt: skip
-UNSERVED = Prompt("nobody", "hello", user="ana")
+UNSERVED = Prompt("no-such-agent", "hello", user="ana")
 """Refused in the end, so that no turn begins."""
 PROMPTS: tuple[Any, ...] = (
     *(replace(UNSERVED, **{field: one}) for field in ("text", "user", "session", "request", "model") for one in NAMES),
@@ -63,7 +63,7 @@ ANSWERS: tuple[Any, ...] = (
 GOOD: dict[str, Any] = {
     "key": KEY, "instance": "nope", "turn_id": "", "question_id": "q-1", "answer": Allow(), "by": "operator",
     "count": 1, "recent": 0, "text": "hello", "agents": (), "prompt": UNSERVED, "event": "nope", "limit": "maxClients",
-    "value": "3", "deadline": None, "before_end": False, "max_sessions": 2, "client_id": "desk-99", "user": "nobody",
+    "value": "3", "deadline": None, "before_end": False, "max_sessions": 2, "client_id": "desk-99", "user": "stranger",
 }  # fmt: skip
 """What stands for the other arguments while one is varied."""
 ODD: dict[str, tuple[Any, ...]] = {
